@@ -1,0 +1,56 @@
+"""What an operation gets from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from outcrop.engines.pool import Engines
+    from outcrop.identity.caller import Caller
+    from outcrop.models.catalogue import Catalogue
+    from outcrop.settings import Settings
+    from outcrop.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The long-lived parts, made once by `app.py`."""
+
+    settings: Settings
+    database: Database
+    engines: Engines
+    catalogue: Catalogue
+    clock: Callable[[], datetime]  # aware, UTC
+
+
+@dataclass(slots=True)
+class Context:
+    """One call: who calls, where, and the parts. `response_headers` are sent besides those of the service model."""
+
+    caller: Caller
+    region: str
+    request_id: str
+    parts: Parts
+    response_headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def account(self) -> str:
+        return self.caller.account
+
+    @property
+    def database(self) -> Database:
+        return self.parts.database
+
+    @property
+    def engines(self) -> Engines:
+        return self.parts.engines
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self.parts.catalogue
+
+    def now(self) -> datetime:
+        return self.parts.clock()

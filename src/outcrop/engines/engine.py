@@ -1,0 +1,266 @@
+"""The seam between Outcrop and whatever generates tokens.
+
+Engines speak of chat, completion, embeddings and token counts; they know neither AWS nor guardrails nor accounts. One `Engine` object serves one
+model. Every engine passes the same contract suite (`tests/contracts/engine.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Json = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """`format` is png, jpeg, gif or webp; `data` the file's bytes."""
+
+    format: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What the model thought aloud before its answer, handed back unchanged in a tool loop."""
+
+    text: str
+    signature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model's wish to call `name`; `arguments` is a JSON object."""
+
+    id: str
+    name: str
+    arguments: Json
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """The caller's answer to the call `id`. `parts` hold text (JSON results rendered as JSON text) and images."""
+
+    id: str
+    parts: tuple[Text | Image, ...]
+    error: bool = False
+
+
+Part = Text | Image | Reasoning | ToolCall | ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. Tool results travel in a `user` message, as in Converse; the engine re-shapes them for its template."""
+
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """`schema` is the JSON schema of the arguments. `strict`: decoding must be held to it."""
+
+    name: str
+    description: str
+    schema: Json
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """`any`: some tool must be called; `tool`: exactly the tool `name`; `none`: tools are shown but may not be called."""
+
+    mode: Literal["auto", "any", "tool", "none"] = "auto"
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """None means the engine's default for the model. `max_tokens` None: until the model stops or its context is full."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """`messages` begins with at most one system message. With `json_schema`, the answer's text is valid against it.
+
+    A last message of role `assistant` is a prefill: the answer continues it and does not repeat it.
+    """
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    json_schema: Json | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """Raw continuation of `prompt`, no template applied."""
+
+    prompt: str
+    json_schema: Json | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens. `input_tokens` counts the whole prompt, `cached_tokens` of it came from the engine's prefix cache."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallStart:
+    """Opens the call number `index` (from 0) of this answer."""
+
+    index: int
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of the JSON text of the arguments of call `index`; the pieces joined are one JSON object ("" means {})."""
+
+    index: int
+    fragment: str
+
+
+FinishReason = Literal[
+    "stop",  # the model ended its turn
+    "stop_sequence",  # a stop string was met; it is not part of the text
+    "length",  # max_tokens reached
+    "context",  # the context window is full
+    "tool_calls",
+    "content_filter",
+    "malformed_tool_call",  # the model wrote something that is no call of a tool it was given
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Always the last delta of an answer, exactly once."""
+
+    reason: FinishReason
+    usage: Usage
+    stop_sequence: str | None = None
+
+
+Delta = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What this model behind this engine can really do; the catalogue shows nothing else."""
+
+    context_tokens: int
+    chat: bool = True
+    streaming: bool = True
+    tools: bool = False
+    json_schema: bool = False
+    images: bool = False
+    reasoning: bool = False
+    system: bool = True
+    embeddings: bool = False
+    rerank: bool = False
+    count_tokens: bool = True
+
+
+class Engine(Protocol):
+    """One model, ready or startable. Closing the iterator of `chat` or `complete` cancels the generation."""
+
+    async def start(self) -> None:
+        """Load the model if it is not loaded. Idempotent; raises EngineFailed with a sentence."""
+
+    async def capabilities(self) -> Capabilities: ...
+
+    def chat(self, request: ChatRequest) -> AsyncIterator[Delta]: ...
+
+    def complete(self, request: CompletionRequest) -> AsyncIterator[Delta]: ...
+
+    async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
+        """Tokens of the prompt as the model's own tokenizer and template make them."""
+
+    async def embed(self, texts: Sequence[str]) -> tuple[list[list[float]], Usage]:
+        """One vector a text, not normalised by us."""
+
+    async def rerank(self, query: str, documents: Sequence[str]) -> tuple[list[float], Usage]:
+        """One relevance score a document, in the documents' order."""
+
+    def ready(self) -> bool:
+        """Whether a request sent now would be answered without a start."""
+
+    async def close(self) -> None: ...
+
+
+class EngineError(Exception):
+    """Base of what an engine may raise, before the first delta or between deltas."""
+
+
+class ContextOverflow(EngineError):
+    """The prompt (with max_tokens, where given) does not fit. Never cut silently."""
+
+    def __init__(self, tokens: int | None, limit: int | None) -> None:
+        super().__init__(f"the prompt has {tokens} tokens, the context holds {limit}")
+        self.tokens = tokens
+        self.limit = limit
+
+
+class Unsupported(EngineError):
+    """This engine or model cannot do what was asked; `feature` is a short noun ('tool use', 'images', 'embeddings')."""
+
+    def __init__(self, feature: str, detail: str = "") -> None:
+        super().__init__(detail or f"this model doesn't support {feature}")
+        self.feature = feature
+
+
+class InvalidRequest(EngineError):
+    """The engine refused the request's content; the text says why and may be shown to the caller."""
+
+
+class EngineBusy(EngineError):
+    """The engine's queue is full. `retry_after` in seconds."""
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class EngineFailed(EngineError):
+    """The engine crashed, could not start, or answered nonsense. `status` is the upstream HTTP status where there is one."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class EngineTimeout(EngineError):
+    """The engine did not answer in its time."""
