@@ -1,0 +1,246 @@
+"""THE page: settings -> parts -> rooms -> an ASGI application, and the one order in which a request is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import inspect
+import logging
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+from outcrop.context import Context, Parts
+from outcrop.engines.pool import Engines
+from outcrop.errors import AwsError, InternalServerException, NotBuiltException
+from outcrop.identity.authenticate import Authenticator
+from outcrop.identity.caller import Caller
+from outcrop.identity.credentials import Credentials
+from outcrop.identity.first_start import ensure_administrator
+from outcrop.models.catalogue import Catalogue
+from outcrop.request import HttpRequest
+from outcrop.serve.asgi import ClientGone, DisconnectWatch, Receive, Reply, Scope, Send, read_body, request_of, send_reply
+from outcrop.serve.logs import RequestLog, configure
+from outcrop.settings import Settings, home, load
+from outcrop.store.database import Database
+from outcrop.store.keyfile import Vault
+from outcrop.wire.model import Operation, load_services
+from outcrop.wire.operations import registered
+from outcrop.wire.routes import Router
+from outcrop.wire.write import write_error, write_event, write_exception, write_response
+
+Handler = Callable[[Context, dict[str, Any]], Any]
+
+# Hashing a body this large takes longer than handing it to a thread.
+HASH_IN_THREAD_BYTES = 256 * 1024
+
+logger = logging.getLogger("outcrop.app")
+
+
+def handlers() -> Mapping[tuple[str, str], Handler]:
+    """Every operation that is built. The rooms are listed here and nowhere else."""
+    import outcrop.inference.operations
+    import outcrop.models.operations
+    import outcrop.tags.operations  # noqa: F401 - importing a room registers its operations
+
+    return registered()
+
+
+def create() -> App:
+    """The application of a server process that `outcrop serve` started."""
+    _die_with_parent()
+    given = os.environ.get("OUTCROP_SERVE")
+    settings = msgspec.json.decode(given, type=Settings) if given else load()
+    configure(settings.server.log)
+    return App(settings, home())
+
+
+class App:
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        vault = Vault.open(folder)
+        database = Database.open(folder / "outcrop.db")
+        ensure_administrator(database, vault)
+        engines = Engines(settings.models, settings.engines, home=folder)
+        self.parts = Parts(
+            settings=settings,
+            database=database,
+            engines=engines,
+            catalogue=Catalogue(settings, database, engines),
+            clock=lambda: datetime.now(UTC),
+        )
+        self.authenticator = Authenticator(
+            Credentials(database, vault),
+            clock=self.parts.clock,
+            window_seconds=settings.identity.window_seconds,
+            insecure_no_auth=settings.identity.insecure_no_auth,
+        )
+        self.router = Router(load_services().operations.values())
+        self.handlers = handlers()
+        self.log = RequestLog(settings.server.log)
+
+    async def answer(self, request: HttpRequest, call: Call) -> Reply:
+        """The order of everything, once."""
+        operation, labels = self.router.find(request.method, request.raw_path, request.query)
+        call.operation = operation
+        call.caller = caller = self.authenticator.authenticate(
+            request, operation.service, body_hash=await _body_hash(request.body)
+        )
+        params = operation.read(request, labels)
+        operation.check(params)
+        handler = self.handlers.get((operation.service, operation.name))
+        if handler is None:
+            raise NotBuiltException(f"{operation.name} is not built in this version of Outcrop. See `outcrop operations`.")
+        context = Context(caller, caller.region or self.parts.settings.region, call.request_id, self.parts)
+        if inspect.iscoroutinefunction(handler):
+            response = await handler(context, params)
+        else:
+            response = await asyncio.to_thread(handler, context, params)
+        return _reply(operation, response, context, call)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = Call()
+        watch: DisconnectWatch | None = None
+        status = 499
+        try:
+            body = await read_body(scope, receive, self.parts.settings.server.max_body_bytes)
+            request = request_of(scope, body)
+            watch = DisconnectWatch(receive)
+            reply = self._status(request) or await self.answer(request, call)
+            status = reply.status
+            await send_reply(reply, send)
+        except AwsError as error:
+            status = await self._send_error(error, call, send)
+        except ClientGone:
+            call.error = "ClientDisconnected"
+        except asyncio.CancelledError:
+            if watch is None or not watch.gone:
+                raise
+            call.error, status = "ClientDisconnected", 499
+        except Exception:
+            logger.exception("unhandled", extra={"request_id": call.request_id})
+            status = await self._send_error(_internal(call), call, send)
+        finally:
+            if watch is not None:
+                watch.end()
+            self._log(scope, call, status)
+
+    async def _send_error(self, error: AwsError, call: Call, send: Send) -> int:
+        call.error = error.code
+        status, headers, body = write_error(call.operation, error, call.request_id)
+        with contextlib.suppress(ConnectionError):
+            await send_reply(Reply(status, _encoded(headers), body), send)
+        return status
+
+    def _log(self, scope: Scope, call: Call, status: int) -> None:
+        self.log.write(
+            status=status,
+            operation=call.operation.name if call.operation else None,
+            ms=round((time.perf_counter() - call.started) * 1000, 2),
+            request_id=call.request_id,
+            account=call.caller.account if call.caller else None,
+            principal=call.caller.arn if call.caller else None,
+            error=call.error,
+            path=None if call.operation else f"{scope['method']} {scope['raw_path'].decode('latin-1')[:200]}",
+        )
+
+    def _status(self, request: HttpRequest) -> Reply | None:
+        """`/health`: the server runs. `/ready`: 200 if every engine could answer now, else 503; both unsigned."""
+        if request.method != "GET" or request.raw_path not in ("/health", "/ready"):
+            return None
+        engines = self.parts.engines.status()
+        ready = request.raw_path == "/health" or not any(engine["state"] == "failed" for engine in engines)
+        body = orjson.dumps({"status": "ok" if ready else "degraded", "engines": engines})
+        return Reply(200 if ready else 503, [(b"content-type", b"application/json")], body)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self.parts.engines.prewarm()
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self.parts.engines.close()
+                self.parts.database.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+class Call:
+    """What the log line says about a request."""
+
+    __slots__ = ("caller", "error", "operation", "request_id", "started")
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self.request_id = str(uuid.uuid4())
+        self.operation: Operation | None = None
+        self.caller: Caller | None = None
+        self.error: str | None = None
+
+
+async def _body_hash(body: bytes) -> str | None:
+    """SHA-256 of a large body, made off the loop; None lets the authenticator do it."""
+    if len(body) < HASH_IN_THREAD_BYTES:
+        return None
+    return await asyncio.to_thread(lambda: hashlib.sha256(body).hexdigest())
+
+
+def _reply(operation: Operation, response: dict[str, Any], context: Context, call: Call) -> Reply:
+    status, headers, body = write_response(operation, response)
+    headers.append(("x-amzn-requestid", call.request_id))
+    headers.extend(context.response_headers.items())
+    stream = operation.output_event_stream
+    if stream is None:
+        return Reply(status, _encoded(headers), body)
+    return Reply(status, _encoded(headers), _frames(operation, response[stream], call))
+
+
+async def _frames(operation: Operation, events: AsyncIterator[dict[str, Any]], call: Call) -> AsyncGenerator[bytes, None]:
+    """Events as frames; an error after the first byte is an exception frame, and the last one."""
+    try:
+        async for event in events:
+            yield write_event(operation, event)
+    except AwsError as error:
+        call.error = error.code
+        yield write_exception(operation, error)
+    except Exception:
+        call.error = "InternalServerException"
+        logger.exception("unhandled in stream", extra={"request_id": call.request_id})
+        yield write_exception(operation, _internal(call))
+    finally:
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
+
+
+def _internal(call: Call) -> InternalServerException:
+    return InternalServerException(f"An internal error occurred. Request ID: {call.request_id}")
+
+
+def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+
+
+def _die_with_parent() -> None:
+    """A worker does not outlive `outcrop serve`, however that ends (Linux; elsewhere granian's own shutdown must do)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
