@@ -77,6 +77,7 @@ class App:
             database=database,
             engines=engines,
             catalogue=Catalogue(settings, database, engines),
+            vault=vault,
             clock=lambda: datetime.now(UTC),
         )
         self.authenticator = Authenticator(

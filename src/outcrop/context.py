@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from outcrop.models.catalogue import Catalogue
     from outcrop.settings import Settings
     from outcrop.store.database import Database
+    from outcrop.store.keyfile import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Parts:
     database: Database
     engines: Engines
     catalogue: Catalogue
+    vault: Vault
     clock: Callable[[], datetime]  # aware, UTC
 
 
