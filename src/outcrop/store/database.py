@@ -1,8 +1,8 @@
 """The database: SQLite today, and a surface small enough that PostgreSQL can stand behind the same class.
 
 SQL is written with `?` placeholders, TEXT, INTEGER and BYTEA columns and ISO-8601 UTC texts for times; nothing here
-or in the migrations leans on SQLite's own dialect. An answered write is on disk: WAL with `synchronous=FULL` syncs every
-commit.
+or in the migrations leans on SQLite's own dialect. An answered write is on disk: WAL with `synchronous=FULL` syncs
+every commit.
 """
 
 from __future__ import annotations

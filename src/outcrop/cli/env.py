@@ -1,0 +1,77 @@
+"""`outcrop env`: lines for a shell to evaluate, and nothing else on standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from outcrop import settings as settings_module
+from outcrop.settings import SettingsError, home
+
+if TYPE_CHECKING:
+    from outcrop.settings import Settings
+
+# Left over from other accounts, these win over what is exported here or break its signatures.
+DISTURBING = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_BEARER_TOKEN_BEDROCK", "AWS_PROFILE")
+
+
+@click.command()
+@click.option("--tls", is_flag=True, help="Address a server with TLS, as `outcrop serve --tls` starts it.")
+@click.option("--host", help="The server's host, if it is not the running one's.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The server's port, if it is not the running one's.")
+def env(tls: bool, host: str | None, port: int | None) -> None:
+    """Print the lines that connect AWS clients: eval "$(outcrop env)"."""
+    from outcrop.identity.first_start import exports
+    from outcrop.identity.keyring import KeyringError
+    from outcrop.store.database import DatabaseError
+    from outcrop.store.keyfile import KeyFileError
+
+    folder = home()
+    try:
+        settings = settings_module.load()
+        url, ca = _address(settings, folder, tls, host, port)
+        variables = exports(folder, url=url, ca=ca, region=settings.region)
+    except (SettingsError, KeyringError, DatabaseError, KeyFileError) as problem:
+        raise click.ClickException(str(problem)) from None
+    for name in DISTURBING:
+        if name in os.environ:
+            click.echo(f"unset {name}")
+    for name, value in variables.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _address(
+    settings: Settings, folder: Path, tls: bool, host: str | None, port: int | None
+) -> tuple[str, Path | None]:
+    """The URL and, with TLS, the authority's certificate: of the running server unless an option asks for another."""
+    running = None if tls or host or port else _running(folder)
+    if running is not None:
+        return running
+    secure = tls or settings.server.tls
+    name = host or settings.server.host
+    shown = f"[{name}]" if ":" in name else name
+    url = f"{'https' if secure else 'http'}://{shown}:{port or settings.server.port}"
+    return url, _authority(folder, name) if secure else None
+
+
+def _running(folder: Path) -> tuple[str, Path | None] | None:
+    """What `outcrop serve` wrote, unless that server is gone without having tidied up."""
+    try:
+        found = json.loads((folder / "server.json").read_text("utf-8"))
+        os.kill(int(found["pid"]), 0)
+        return found["url"], Path(found["ca"]) if found["ca"] else None
+    except PermissionError:
+        return found["url"], Path(found["ca"]) if found["ca"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _authority(folder: Path, host: str) -> Path:
+    from outcrop.serve import tls
+
+    return tls.ensure(folder / "tls", host).ca
