@@ -52,7 +52,7 @@ def list_(as_json: bool) -> None:
                 "CreateDate": key.created_at,
                 "ExpirationDate": key.expires_at,
             }
-            for key in keyring.keys()
+            for key in keyring.listed()
         ]
     _print(rows, as_json)
 

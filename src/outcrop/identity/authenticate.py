@@ -53,7 +53,8 @@ class Authenticator:
             return self._anyone(request)
         headers = sigv4.folded(request.headers)
         authorization = headers.get("authorization")
-        presigned = "X-Amz-Signature=" in request.query or "X-Amz-Algorithm=" in request.query
+        query = request.query
+        presigned = bool(query) and ("X-Amz-Signature=" in query or "X-Amz-Algorithm=" in query)
         if authorization is None:
             if not presigned:
                 raise refusals.missing_token()
@@ -65,7 +66,7 @@ class Authenticator:
         claim = from_header(authorization, headers)
         key = self._key_of(claim, headers.get("x-amz-security-token"))
         self._check_window(claim)
-        _check_signature(claim, key, request, headers, sigv4.canonical_query(request.query), body_hash)
+        _check_signature(claim, key, request, headers, sigv4.canonical_query(query), body_hash)
         return key.caller("sigv4", claim.scope.region)
 
     def _presigned(self, request: HttpRequest, headers: Mapping[str, str], body_hash: str | None) -> Caller:
@@ -200,7 +201,7 @@ def _check_signature(
     scope = claim.scope
     text = sigv4.string_to_sign(claim.timestamp, scope.text, canonical)
     expected = sigv4.signature(key.secret, scope.date, scope.region, scope.service, text)
-    if not hmac.compare_digest(expected.encode(), claim.signature.encode("latin-1")):
+    if not hmac.compare_digest(expected, claim.signature):
         raise refusals.invalid()
 
 

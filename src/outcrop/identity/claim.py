@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
-from outcrop.identity.refusals import incomplete, incomplete_header
+from outcrop.identity.refusals import incomplete, incomplete_header, invalid
 from outcrop.identity.sigv4 import ALGORITHM
 
 # The longest life of a presigned request: a week.
@@ -31,20 +31,17 @@ _QUERY_PARAMETERS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The five parts of a credential; `text` is the scope as it is signed."""
+    """The five parts of a credential; `text` is the last four of them, as they are signed."""
 
     access_key_id: str
     date: str
     region: str
     service: str
     terminator: str
-
-    @property
-    def text(self) -> str:
-        return f"{self.date}/{self.region}/{self.service}/{self.terminator}"
+    text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claim:
     """`timestamp` is the signature's date as it is signed (`20150830T123600Z`), `time` the same in POSIX seconds.
 
@@ -66,22 +63,12 @@ def from_header(authorization: str, headers: Mapping[str, str]) -> Claim:
     """
     if len(authorization) > MAX_LENGTH:
         raise incomplete_header("Authorization header is too long.", authorization)
-    head, _, last = authorization.rpartition("Signature=")
-    if head and _SIGNATURE.fullmatch(last):
-        fields, signature = _fields(head), last
-    else:
-        fields = _fields(authorization)
-        signature = fields.get("Signature", "")
     timestamp = headers.get("x-amz-date") or _http_date(headers.get("date", ""))
-    if not (timestamp and signature and "Credential" in fields and "SignedHeaders" in fields):
-        raise _lacking(fields, signature, timestamp, authorization)
-    return Claim(
-        scope=parse_scope(fields["Credential"]),
-        signed_headers=_header_names(fields["SignedHeaders"]),
-        signature=signature,
-        timestamp=timestamp,
-        time=parse_time(timestamp),
-    )
+    head, _, signature = authorization.rpartition("Signature=")
+    if not (head and timestamp and _SIGNATURE.fullmatch(signature)):
+        head, signature = _rearranged(authorization, timestamp)
+    scope, signed_headers = _read_head(head)
+    return Claim(scope, signed_headers, signature, timestamp, parse_time(timestamp))
 
 
 def from_query(query: str) -> Claim:
@@ -99,14 +86,13 @@ def from_query(query: str) -> Claim:
     return Claim(
         scope=parse_scope(given["X-Amz-Credential"]),
         signed_headers=_header_names(given["X-Amz-SignedHeaders"]),
-        signature=given["X-Amz-Signature"],
+        signature=_signature(given["X-Amz-Signature"]),
         timestamp=given["X-Amz-Date"],
         time=parse_time(given["X-Amz-Date"]),
         expires=_expires(given["X-Amz-Expires"]),
     )
 
 
-@lru_cache(maxsize=1024)
 def parse_scope(credential: str) -> Scope:
     parts = credential.split("/")
     if len(parts) != 5:
@@ -114,7 +100,8 @@ def parse_scope(credential: str) -> Scope:
             "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, "
             f"got {len(parts)} of them."
         )
-    return Scope(*parts)
+    key_id, date, region, service, terminator = parts
+    return Scope(key_id, date, region, service, terminator, text=credential.partition("/")[2])
 
 
 @lru_cache(maxsize=1024)
@@ -129,8 +116,30 @@ def parse_time(timestamp: str) -> float:
 
 
 @lru_cache(maxsize=1024)
+def _read_head(head: str) -> tuple[Scope, tuple[str, ...]]:
+    """Scope and signed headers: what stands before the signature, and is the same in request after request."""
+    fields = _fields(head)
+    if "Signature" in fields:
+        raise incomplete_header("Authorization header has more than one 'Signature' parameter.", head)
+    if lacking := _lacking(fields, ("Credential", "SignedHeaders")):
+        raise incomplete_header(" ".join(lacking), head)
+    return parse_scope(fields["Credential"]), _header_names(fields["SignedHeaders"])
+
+
+def _rearranged(authorization: str, timestamp: str) -> tuple[str, str]:
+    """A header with its parts in another order, as head and signature; or what is wrong with it."""
+    fields = _fields(authorization)
+    lacking = _lacking(fields, ("Credential", "Signature", "SignedHeaders"))
+    if not timestamp:
+        lacking.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
+    if lacking:
+        raise incomplete_header(" ".join(lacking), authorization)
+    head = f"{ALGORITHM} Credential={fields['Credential']}, SignedHeaders={fields['SignedHeaders']}"
+    return head, _signature(fields["Signature"])
+
+
 def _fields(header: str) -> dict[str, str]:
-    """The comma-separated parts of an Authorization header, or of its beginning, which a client's requests share."""
+    """The comma-separated parts of an Authorization header."""
     algorithm, _, rest = header.partition(" ")
     if algorithm != ALGORITHM:
         raise incomplete_header(f"Unsupported AWS 'algorithm': only {ALGORITHM} is supported.", header)
@@ -146,19 +155,17 @@ def _fields(header: str) -> dict[str, str]:
     return fields
 
 
-def _lacking(fields: Mapping[str, str], signature: str, timestamp: str, authorization: str) -> Exception:
-    present = {**fields, "Signature": signature}
-    sentences = [
-        f"Authorization header requires '{name}' parameter."
-        for name in ("Credential", "Signature", "SignedHeaders")
-        if not present.get(name)
-    ]
-    if not timestamp:
-        sentences.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
-    return incomplete_header(" ".join(sentences), authorization)
+def _lacking(fields: Mapping[str, str], names: tuple[str, ...]) -> list[str]:
+    return [f"Authorization header requires '{name}' parameter." for name in names if not fields.get(name)]
 
 
-@lru_cache(maxsize=1024)
+def _signature(text: str) -> str:
+    """Whatever is not 64 hexadecimal digits matches nothing, and is not worth a comparison."""
+    if not _SIGNATURE.fullmatch(text):
+        raise invalid()
+    return text
+
+
 def _header_names(text: str) -> tuple[str, ...]:
     names = tuple(text.split(";"))
     if not all(_HEADER_NAME.fullmatch(name) and name == name.lower() for name in names):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
+from outcrop.identity import arns
 from outcrop.identity.caller import Caller, Kind
 from outcrop.store.database import Database, Row
 from outcrop.store.keyfile import Vault
@@ -39,7 +40,7 @@ class Principal:
 
     @property
     def arn(self) -> str:
-        return f"arn:aws:iam::{self.account}:user/{self.user_name}"
+        return arns.user(self.account, self.user_name)
 
 
 @dataclass(slots=True)

@@ -87,10 +87,11 @@ class Keyring:
             )
         return key
 
-    def keys(self) -> list[ListedKey]:
+    def listed(self) -> list[ListedKey]:
         """All keys, the oldest first, the revoked ones too."""
         rows = self._database.query(
-            "SELECT k.id, 'access-key' AS kind, u.name, k.created_at, NULL AS expires_at, k.revoked_at "
+            "SELECT k.id AS id, 'access-key' AS kind, u.name, "
+            "k.created_at AS created_at, NULL AS expires_at, k.revoked_at "
             "FROM access_keys k JOIN users u ON u.id = k.user_id "
             "UNION ALL SELECT k.id, 'api-key' AS kind, u.name, k.created_at, k.expires_at, k.revoked_at "
             "FROM api_keys k JOIN users u ON u.id = k.user_id ORDER BY created_at, id"

@@ -19,7 +19,11 @@ TERMINATOR = "aws4_request"
 
 # Characters that stay as they are when a received path is encoded once more; the percent sign becomes %25.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9\-._~/%]*")
-_SPACES = re.compile(r"[ \t\r\n]+")
+_SPACES = re.compile(r"[ \t]+")
+
+
+# Paths up to this length are remembered: there are few of them, and an endless one must not fill the memory.
+_SHORT_PATH = 512
 
 
 def canonical_path(raw_path: str, *, normalize: bool = True) -> str:
@@ -27,11 +31,20 @@ def canonical_path(raw_path: str, *, normalize: bool = True) -> str:
 
     `normalize` drops empty and dot segments first.
     """
+    if len(raw_path) <= _SHORT_PATH:
+        return _remembered_path(raw_path, normalize)
+    return _canonical_path(raw_path, normalize)
+
+
+def _canonical_path(raw_path: str, normalize: bool) -> str:
     if normalize and ("//" in raw_path or "/." in raw_path):
         raw_path = _without_dots(raw_path)
     if _PLAIN_PATH.fullmatch(raw_path):
         return raw_path.replace("%", "%25") or "/"
     return quote(raw_path.encode("latin-1"), safe="/~")
+
+
+_remembered_path = lru_cache(maxsize=1024)(_canonical_path)
 
 
 def _without_dots(path: str) -> str:
@@ -71,11 +84,10 @@ def folded(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def canonical_headers(headers: Mapping[str, str], signed: Iterable[str]) -> str:
     """One `name:value` line for each signed header; one that is absent counts as empty, and so cannot match."""
-    return "".join([f"{name}:{_trimmed(headers.get(name, ''))}\n" for name in signed])
-
-
-def _trimmed(value: str) -> str:
-    return _SPACES.sub(" ", value).strip(" ") if "  " in value or "\t" in value else value.strip(" \r\n")
+    lines = "".join([f"{name}:{headers.get(name, '')}\n" for name in signed])
+    if "  " in lines or ": " in lines or " \n" in lines or "\t" in lines:
+        return "".join([f"{name}:{_SPACES.sub(' ', headers.get(name, '')).strip(' ')}\n" for name in signed])
+    return lines
 
 
 def canonical_request(
