@@ -83,7 +83,7 @@ def unsigned_parts_removed(query: str, context: dict[str, object]) -> str:
 
 
 def read_request(path: Path) -> HttpRequest:
-    """A request as bytes on the wire; a folded header line becomes one, as HTTP servers must make it (RFC 9112, 5.2)."""
+    """A request from the wire; a folded header becomes one line, as HTTP servers must make it (RFC 9112, 5.2)."""
     head, _, body = unix(path).partition(b"\n\n")
     first, *lines = head.decode("latin-1").split("\n")
     method, _, rest = first.partition(" ")
