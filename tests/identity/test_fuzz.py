@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +16,14 @@ from outcrop.request import HttpRequest
 from tests.identity.door import Door, opened
 
 WIRE = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=80)
+# What real headers and queries are made of, to be put together wrongly.
 PIECES = st.sampled_from(
-    "AWS4-HMAC-SHA256 , = / ; & % %2F Credential= SignedHeaders= Signature= Bearer ABSK bedrock-api-key- host x-amz-date "
-    "aws4_request bedrock 20260101 T000000Z us-east-1 AKIAAAAAAAAAAAAAAAAA X-Amz-Algorithm= X-Amz-Credential= "
-    "X-Amz-Date= X-Amz-Expires= X-Amz-SignedHeaders= X-Amz-Signature=".split()
-    + [" ", "0" * 64, "\x00", "\xff", "\xa0"]
+    re.findall(
+        r"\S+ ?", "AWS4-HMAC-SHA256 Bearer ABSK bedrock-api-key- 20260101 T000000Z us-east-1 bedrock aws4_request"
+    )
+    + ["Credential=", "SignedHeaders=", "Signature="]
+    + [f"X-Amz-{name}=" for name in ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature")]
+    + ["AKIAAAAAAAAAAAAAAAAA", "0" * 64, "host", "x-amz-date", "%2F", *" ,=/;&%\x00\xff\xa0"]
 )
 NOISE = st.one_of(WIRE, st.lists(PIECES, max_size=14).map("".join))
 HEADERS = st.lists(

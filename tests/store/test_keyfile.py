@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from outcrop.store.keyfile import KeyFileError, Vault
+from outcrop.store.keyfile import KeyFileError, Vault, _make
 
 
 def test_the_key_is_made_once_and_only_the_owner_reads_it(tmp_path: Path) -> None:
@@ -17,6 +17,14 @@ def test_the_key_is_made_once_and_only_the_owner_reads_it(tmp_path: Path) -> Non
     assert len(key.read_bytes()) == 32
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
     assert Vault.open(tmp_path).subkey("x") == first.subkey("x")
+
+
+def test_the_first_key_wins(tmp_path: Path) -> None:
+    """As when another process makes it between our looking for it and our making it."""
+    first = Vault.open(tmp_path)
+    _make(tmp_path / "key")
+    assert Vault.open(tmp_path).subkey("x") == first.subkey("x")
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])

@@ -11,6 +11,7 @@ import hmac
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from outcrop.errors import AwsError
 from outcrop.identity import refusals, sigv4
@@ -168,12 +169,8 @@ def _claimed_region(request: HttpRequest) -> str | None:
 
 def _check_scope(claim: Claim) -> None:
     scope = claim.scope
-    if scope.service != SIGNING_NAME:
-        raise refusals.invalid(f"Credential should be scoped to correct service: '{SIGNING_NAME}'.")
-    if scope.terminator != sigv4.TERMINATOR:
-        raise refusals.invalid(f"Credential should be scoped with a valid terminator: '{sigv4.TERMINATOR}'.")
-    if not REGION.fullmatch(scope.region):
-        raise refusals.invalid("Credential should be scoped to a valid Region.")
+    if fault := _fault_of(scope.text):
+        raise refusals.invalid(fault)
     if scope.date != claim.timestamp[:8]:
         raise refusals.invalid(
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
@@ -181,6 +178,16 @@ def _check_scope(claim: Claim) -> None:
         )
     if "host" not in claim.signed_headers:
         raise refusals.invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
+
+
+@lru_cache(maxsize=1024)
+def _fault_of(scope: str) -> str | None:
+    _, region, service, terminator = scope.split("/")
+    if service != SIGNING_NAME:
+        return f"Credential should be scoped to correct service: '{SIGNING_NAME}'."
+    if terminator != sigv4.TERMINATOR:
+        return f"Credential should be scoped with a valid terminator: '{sigv4.TERMINATOR}'."
+    return None if REGION.fullmatch(region) else "Credential should be scoped to a valid Region."
 
 
 def _check_signature(
