@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
@@ -74,9 +74,12 @@ def _encoded_again(text: str) -> str:
     return quote(unquote_to_bytes(text.encode("latin-1")), safe="-_.~")
 
 
-def folded(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+def folded(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Each header once, the values of a repeated one joined by commas in the order they came."""
-    values: dict[str, str] = {}
+    values = dict(headers)
+    if len(values) == len(headers):
+        return values
+    values = {}
     for name, value in headers:
         values[name] = value if name not in values else f"{values[name].strip()},{value.strip()}"
     return values
