@@ -28,6 +28,7 @@ from outcrop.identity.caller import Caller
 from outcrop.identity.credentials import Credentials
 from outcrop.identity.first_start import ensure_administrator
 from outcrop.models.catalogue import Catalogue
+from outcrop.models.specs import all_specs
 from outcrop.request import HttpRequest
 from outcrop.serve.asgi import ClientGone, DisconnectWatch, Receive, Reply, Scope, Send, read_body, request_of, send_reply
 from outcrop.serve.logs import RequestLog, configure
@@ -71,7 +72,7 @@ class App:
         vault = Vault.open(folder)
         database = Database.open(folder / "outcrop.db")
         ensure_administrator(database, vault)
-        engines = Engines(settings.models, settings.engines, home=folder)
+        engines = Engines(all_specs(settings), settings.engines, home=folder)
         self.parts = Parts(
             settings=settings,
             database=database,

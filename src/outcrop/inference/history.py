@@ -1,0 +1,129 @@
+"""What a conversation must look like, on messages in Converse's shape. One set of rules, worded for each wire format.
+
+The texts are Bedrock's own where its public error reports show them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from outcrop.errors import ValidationException
+from outcrop.shapes.bedrock_runtime import ContentBlock, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """Texts with {i} (message), {before} (the one before it), {j} (block) and {ids}. None: the rule does not hold."""
+
+    none: str
+    start: str
+    alternate: str | None
+    empty: str
+    blank: str
+    missing_results: str
+    too_many_results: str
+    no_tools: str | None
+
+
+_START = "A conversation must start with a user message. Try again with a conversation that starts with a user message."
+
+CONVERSE = Wording(
+    none=_START,
+    start=_START,
+    alternate="A conversation must alternate between user and assistant roles. Make sure the conversation alternates "
+    "between user and assistant roles and try again.",
+    empty="The content field in the Message object at messages.{i} is empty. Add a ContentBlock object to the content "
+    "field and try again.",
+    blank="The text field in the ContentBlock object at messages.{i}.content.{j} is blank. Add text to the text field, "
+    "and try again.",
+    missing_results="Expected toolResult blocks at messages.{i}.content for the following Ids: {ids}",
+    too_many_results="The number of toolResult blocks at messages.{i}.content exceeds the number of toolUse blocks of "
+    "previous turn.",
+    no_tools="The toolConfig field must be defined when using toolUse and toolResult content blocks.",
+)
+
+ANTHROPIC = Wording(
+    none="messages: at least one message is required",
+    start='messages: first message must use the "user" role',
+    # The Messages API joins consecutive turns of one role.
+    alternate=None,
+    empty="messages.{i}: all messages must have non-empty content except for the optional final assistant message",
+    blank="messages: text content blocks must contain non-whitespace text",
+    missing_results="messages.{before}: `tool_use` ids were found without `tool_result` blocks immediately after: {ids}"
+    ". Each `tool_use` block must have a corresponding `tool_result` block in the next message.",
+    too_many_results="messages.{i}: unexpected `tool_use_id` found in `tool_result` blocks: {ids}. Each `tool_result` "
+    "block must have a corresponding `tool_use` block in the previous message.",
+    no_tools=None,
+)
+
+
+def check(messages: Sequence[Message], words: Wording, *, has_tools: bool) -> None:
+    """ValidationException at the first broken rule."""
+    if not messages:
+        raise ValidationException(words.none)
+    if messages[0]["role"] != "user":
+        raise ValidationException(words.start)
+    pending: list[str] = []
+    for i, message in enumerate(messages):
+        if i and words.alternate and message["role"] == messages[i - 1]["role"]:
+            raise ValidationException(words.alternate)
+        _check_message(i, message, words)
+        _check_results(i, message, pending, words)
+        pending = _calls(message)
+    if pending:
+        raise _missing(len(messages), pending, words)
+    if words.no_tools and not has_tools and any(map(_speaks_of_tools, messages)):
+        raise ValidationException(words.no_tools)
+
+
+def _check_message(i: int, message: Message, words: Wording) -> None:
+    if not message["content"]:
+        raise ValidationException(words.empty.format(i=i))
+    for j, block in enumerate(message["content"]):
+        text = block.get("text")
+        if text is not None and not text.strip():
+            raise ValidationException(words.blank.format(i=i, j=j))
+        _check_role(i, j, message["role"], block)
+
+
+def _check_role(i: int, j: int, role: str, block: ContentBlock) -> None:
+    """Who may say what: people send pictures and results, models call and reason."""
+    wrong = _MODELS_ONLY if role == "user" else _PEOPLES_ONLY
+    for kind in block:
+        if kind == "reasoningContent" and role == "user":
+            raise ValidationException(
+                "User messages cannot contain reasoning content. Please remove the reasoning content and try again."
+            )
+        if kind in wrong:
+            raise ValidationException(
+                f"The {kind} block at messages.{i}.content.{j} can't be in a message with the {role} role. "
+                "Remove it and try again."
+            )
+
+
+_MODELS_ONLY = frozenset({"toolUse", "citationsContent"})
+_PEOPLES_ONLY = frozenset({"toolResult", "image", "document", "video", "audio", "searchResult"})
+
+
+def _check_results(i: int, message: Message, pending: list[str], words: Wording) -> None:
+    """The results in message `i` answer the calls `pending` of the message before: each once, and no others."""
+    given = [block["toolResult"]["toolUseId"] for block in message["content"] if "toolResult" in block]
+    missing = [call for call in pending if call not in given]
+    if missing:
+        raise _missing(i, missing, words)
+    surplus = [result for n, result in enumerate(given) if result not in pending or result in given[:n]]
+    if surplus:
+        raise ValidationException(words.too_many_results.format(i=i, ids=", ".join(surplus)))
+
+
+def _missing(i: int, ids: list[str], words: Wording) -> ValidationException:
+    return ValidationException(words.missing_results.format(i=i, before=i - 1, ids=", ".join(ids)))
+
+
+def _calls(message: Message) -> list[str]:
+    return [block["toolUse"]["toolUseId"] for block in message["content"] if "toolUse" in block]
+
+
+def _speaks_of_tools(message: Message) -> bool:
+    return any("toolUse" in block or "toolResult" in block for block in message["content"])

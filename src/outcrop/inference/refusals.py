@@ -1,0 +1,46 @@
+"""What a request may ask of Bedrock and this version of Outcrop does not do: said, never passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from outcrop.errors import ValidationException
+
+GUARDRAILS = (
+    "Guardrails are not built in this version of Outcrop, and a request that names one is refused rather than answered "
+    "unguarded. Remove the guardrail and try again."
+)
+
+
+def check_converse(request: Mapping[str, Any]) -> None:
+    """Members of Converse and ConverseStream that ask for what is not built."""
+    if "guardrailConfig" in request:
+        raise ValidationException(GUARDRAILS)
+    if "promptVariables" in request:
+        raise ValidationException(
+            "Prompt management is not built in this version of Outcrop. Remove promptVariables and try again."
+        )
+    check_tier(request.get("serviceTier", {}).get("type"))
+    check_latency(request.get("performanceConfig", {}).get("latency"), request["modelId"])
+
+
+def check_invoke(request: Mapping[str, Any]) -> None:
+    """Headers of InvokeModel and InvokeModelWithResponseStream that ask for what is not built."""
+    if request.get("guardrailIdentifier") or request.get("guardrailVersion"):
+        raise ValidationException(GUARDRAILS)
+    check_tier(request.get("serviceTier"))
+    check_latency(request.get("performanceConfigLatency"), request["modelId"])
+
+
+def check_tier(tier: str | None) -> None:
+    """One queue serves everybody."""
+    if tier not in (None, "default"):
+        raise ValidationException(
+            f"The service tier {tier} is not supported for this model. Use default and try again."
+        )
+
+
+def check_latency(latency: str | None, model_id: str) -> None:
+    if latency not in (None, "standard"):
+        raise ValidationException(f"Latency performance configuration is not supported for {model_id}.")

@@ -1,0 +1,186 @@
+"""The catalogue: which models there are, and which one a caller's identifier means."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from outcrop.engines.engine import EngineError
+from outcrop.errors import ServiceUnavailableException, ValidationException
+from outcrop.models import aliases, profiles
+from outcrop.models.identifiers import Identifier, parse, without_geography
+from outcrop.models.model import Model
+from outcrop.models.specs import all_specs
+from outcrop.settings import HOUSE_MODEL, ModelSpec, Settings, SettingsError
+
+if TYPE_CHECKING:
+    from outcrop.engines.pool import Engines
+    from outcrop.store.database import Database
+
+# How long another process's deletion may go unnoticed. What is not found in memory is always looked up afresh.
+REFRESH_SECONDS = 0.1
+
+# What Converse and InvokeModel take as a plain id.
+_MODEL_ID = re.compile(r"[a-zA-Z0-9:.-]{1,140}")
+
+logger = logging.getLogger("outcrop.models")
+
+
+class Catalogue:
+    """Answers from memory; what the database says is read again only after somebody wrote to it."""
+
+    def __init__(self, settings: Settings, database: Database, engines: Engines) -> None:
+        """SettingsError if an alias of the settings names a model that is not there."""
+        self._specs: Mapping[str, ModelSpec] = {spec.id: spec for spec in all_specs(settings)}
+        self._configured = settings.aliases
+        self._database = database
+        self._engines = engines
+        self._models: dict[str, Model] = {}
+        self._profiles: dict[tuple[str, str, str], str | None] = {}
+        self._check_settings()
+        # The version is asked before what it is the version of, here and in `refresh`.
+        self._version = database.version()
+        self._aliases = aliases.collect(self._configured, aliases.stored(database))
+        self._checked = time.monotonic()
+
+    def _check_settings(self) -> None:
+        for model_id in self._specs:
+            if _MODEL_ID.fullmatch(model_id) is None:
+                raise SettingsError(f"{model_id!r} is no model id: use letters, digits and -:. as in {HOUSE_MODEL}.")
+        for pattern, model_id in self._configured.items():
+            if model_id not in self._specs:
+                raise SettingsError(f"The alias {pattern} names {model_id}, which is not a model here. {self._have()}")
+            try:
+                aliases.check(pattern, model_id)
+            except aliases.AliasError as problem:
+                raise SettingsError(str(problem)) from None
+
+    def resolve(self, identifier: str, *, account: str, region: str) -> Model:
+        """The model that answers for `identifier` when `account` calls in `region`.
+
+        ValidationException in Bedrock's words if there is none. Another account's profile does not exist.
+        """
+        self._refresh()
+        name = parse(identifier)
+        if name.kind == "prompt":
+            raise ValidationException(
+                "Prompts as models are not built in this version of Outcrop. Give the ID or ARN of a model."
+            )
+        model_id = self._answering(name, identifier, account, region)
+        if model_id is None:
+            self.refresh()
+            model_id = self._answering(name, identifier, account, region)
+        if model_id is None:
+            raise invalid_identifier()
+        return self._model(model_id)
+
+    def find(self, name: str) -> Model | None:
+        """The model that the id `name` (a model's, an alias, or a system-defined profile's) means."""
+        self.refresh()
+        model_id = self._named(name)
+        return None if model_id is None else self._model(model_id)
+
+    def models(self) -> list[Model]:
+        """All real models. One whose file or server cannot be read is left out, with a line in the log."""
+        found = []
+        for model_id in self._specs:
+            try:
+                found.append(self._model(model_id))
+            except ServiceUnavailableException as problem:
+                logger.warning("%s is not listed: %s", model_id, problem.message)
+        return found
+
+    def exact_aliases(self) -> list[tuple[str, Model]]:
+        """Aliases without `*` and what answers for them; a pattern stands for ids that nobody can list."""
+        self.refresh()
+        models = {model.id: model for model in self.models()}
+        return sorted(
+            (alias.pattern, models[alias.model_id])
+            for alias in self._aliases.exact.values()
+            if alias.model_id in models and alias.pattern not in models
+        )
+
+    def _refresh(self) -> None:
+        if time.monotonic() - self._checked > REFRESH_SECONDS:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Look now whether anybody wrote to the database."""
+        self._checked = time.monotonic()
+        version = self._database.version()
+        if version != self._version:
+            self._version = version
+            self._profiles = {}
+            self._aliases = aliases.collect(self._configured, aliases.stored(self._database))
+
+    def _answering(self, name: Identifier, text: str, account: str, region: str) -> str | None:
+        if name.arn is not None and name.arn.region != region:
+            return None
+        if name.kind in ("inference-profile", "application-inference-profile") and (
+            name.arn is not None and name.arn.account != account
+        ):
+            return None
+        if name.kind == "application-inference-profile":
+            return self._profile(name.name, account, region)
+        if name.kind == "other":
+            return self._alias_of_arn(text)
+        return self._named(name.name)
+
+    def _named(self, name: str) -> str | None:
+        """A model of that id, then aliases; `us.x` is the system-defined profile of the model x."""
+        if name in self._specs:
+            return name
+        bare = without_geography(name)
+        if name not in self._aliases.exact and bare in self._specs:
+            return bare
+        found = self._aliases.find(name)
+        return found if found in self._specs else None
+
+    def _alias_of_arn(self, text: str) -> str | None:
+        """Only an exact alias: `*` is meant for ids, and must not turn somebody's ARN into another model."""
+        alias = self._aliases.exact.get(text)
+        return alias.model_id if alias is not None and alias.model_id in self._specs else None
+
+    def _profile(self, profile_id: str, account: str, region: str) -> str | None:
+        # The dict of this moment: a refresh in another thread puts a new one in its place, where nothing stale arrives.
+        known = self._profiles
+        key = profile_id, account, region
+        if key not in known:
+            if len(known) > 4096:
+                known.clear()
+            row = profiles.find(self._database, account, region, profile_id)
+            source = None if row is None else self._named(parse(row.source).name)
+            if source is None:
+                return None
+            known[key] = source
+        return known[key]
+
+    def _model(self, model_id: str) -> Model:
+        known = self._models.get(model_id)
+        if known is None:
+            known = self._models[model_id] = self._made(self._specs[model_id])
+        return known
+
+    def _made(self, spec: ModelSpec) -> Model:
+        try:
+            capabilities = self._engines.capabilities(spec.id)
+        except EngineError as problem:
+            raise ServiceUnavailableException(f"The model {spec.id} cannot be used: {problem}") from None
+        return Model(
+            id=spec.id,
+            name=spec.name or spec.id.partition(".")[2] or spec.id,
+            provider=spec.provider or spec.id.partition(".")[0].title(),
+            capabilities=capabilities,
+            max_output_tokens=spec.max_output_tokens or capabilities.context_tokens,
+            default_max_tokens=spec.max_output_tokens,
+        )
+
+    def _have(self) -> str:
+        return f"The catalogue has {', '.join(self._specs)}." if self._specs else "The catalogue is empty."
+
+
+def invalid_identifier() -> ValidationException:
+    return ValidationException("The provided model identifier is invalid.")

@@ -1,0 +1,35 @@
+"""One model of the catalogue, as everything outside the engines sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from outcrop.engines.engine import Capabilities
+from outcrop.identity import arns
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """`id` is the engine's: what really answers, whatever name the caller used."""
+
+    id: str
+    name: str
+    provider: str
+    capabilities: Capabilities
+    max_output_tokens: int
+    default_max_tokens: int | None
+
+    def arn(self, region: str) -> str:
+        return arns.build("foundation-model", region, "", model=self.id)
+
+    @property
+    def input_modalities(self) -> list[str]:
+        return ["TEXT", "IMAGE"] if self.capabilities.images else ["TEXT"]
+
+    @property
+    def output_modalities(self) -> list[str]:
+        return ["EMBEDDING"] if self.capabilities.embeddings and not self.capabilities.chat else ["TEXT"]
+
+    @property
+    def streaming(self) -> bool:
+        return self.capabilities.chat and self.capabilities.streaming
