@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from outcrop.errors import ValidationException
-from outcrop.inference.failures import model_refused
+from outcrop.inference.failures import ModelRefused
 from outcrop.shapes.bedrock_runtime import Message, SystemContentBlock, ToolConfiguration
 
 MOST = 4
@@ -20,10 +20,10 @@ def check(
     lists += [(f"messages.{i}.content", message["content"]) for i, message in enumerate(messages)]
     points = [point for where, blocks in lists for point in _points(where, blocks)]
     if len(points) > MOST:
-        raise model_refused(f"A maximum of {MOST} blocks with cache_control may be provided. Found {len(points)}.")
+        raise ModelRefused(f"A maximum of {MOST} blocks with cache_control may be provided. Found {len(points)}.")
     lives = [point.get("ttl", "5m") for point in points]
     if lives != sorted(lives):
-        raise model_refused("a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block.")
+        raise ModelRefused("a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block.")
 
 
 def _points(where: str, blocks: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

@@ -12,9 +12,8 @@ from outcrop.engines.engine import Image, Part, Reasoning, Text, ToolCall, ToolR
 from outcrop.engines.engine import Message as Turn
 from outcrop.errors import ValidationException
 from outcrop.inference import cache_points, documents, history, images
-from outcrop.inference.documents import Document
-from outcrop.inference.history import Wording
 from outcrop.inference.reasoning import Signer
+from outcrop.inference.wording import Wording
 from outcrop.models.model import Model
 from outcrop.shapes.bedrock_runtime import (
     ContentBlock,
@@ -43,18 +42,14 @@ async def turns_of(
     messages: Sequence[Message],
     system: Sequence[SystemContentBlock] | None,
     tools: ToolConfiguration | None,
-    attached: Sequence[Document] | None = None,
 ) -> tuple[Turn, ...]:
-    """The engine's messages. ValidationException for every rule of `history`, of documents, images and cache points.
-
-    `attached` are documents that were checked by the rules of another wire format; None: by Converse's.
-    """
+    """The engine's messages. ValidationException for every rule of `history`, of documents, images and cache points."""
     for i, message in enumerate(messages):
         _check_system_role(i, message)
     history.check(messages, reader.words, has_tools=tools is not None)
     cache_points.check(tools, system, messages)
     images.check_number(sum("image" in block for message in messages for block in message["content"]))
-    found = documents.documents_of(messages) if attached is None else attached
+    found = documents.documents_of(messages, named=reader.words.names_documents)
     shown = await documents.texts_of(found) if found else {}
     parts = _Parts(reader, shown)
     first = _system(system, reader.model)

@@ -12,12 +12,12 @@ from outcrop.errors import ValidationException
 from outcrop.inference import fields
 from outcrop.inference.answer import Answer, content
 from outcrop.inference.conversation import Reader, turns_of
-from outcrop.inference.history import CONVERSE
 from outcrop.inference.reasoning import Signer
 from outcrop.inference.sampling import sampling_of
 from outcrop.inference.structured_output import schema_of
 from outcrop.inference.tools import tools_of
 from outcrop.inference.usage import token_usage
+from outcrop.inference.wording import CONVERSE
 from outcrop.models.model import Model
 from outcrop.shapes.bedrock_runtime import (
     ConverseRequest,
@@ -39,7 +39,7 @@ async def chat_request(ctx: Context, model: Model, request: ConverseRequest | Co
     fields.check_pointers(request.get("additionalModelResponseFieldPaths"))
     tools, choice = tools_of(request.get("toolConfig"), model)
     schema = schema_of(request.get("outputConfig"), model)
-    sampling = sampling_of(config, extra, model)
+    sampling = sampling_of(config, extra, model, CONVERSE)
     turns = await turns_of(
         _reader(ctx, model), request.get("messages", []), request.get("system"), request.get("toolConfig")
     )

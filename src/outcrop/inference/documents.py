@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from outcrop.errors import ValidationException
-from outcrop.inference.failures import model_refused
+from outcrop.inference.failures import ModelRefused
 from outcrop.shapes.bedrock_runtime import DocumentBlock, Message
 
 MOST = 5
@@ -39,22 +39,31 @@ class Document:
     data: bytes
 
 
-def documents_of(messages: Sequence[Message]) -> list[Document]:
-    """All documents in order, checked by Converse's rules. ValidationException at the first broken one."""
-    found = [(where, block) for where, block in _blocks(messages)]
+def documents_of(messages: Sequence[Message], *, named: bool) -> list[Document]:
+    """All documents in order. ValidationException at the first broken rule; `named` brings in those about names."""
+    found = list(_blocks(messages, named))
     check_number(len(found))
-    documents = [_checked(where, block) for where, block in found]
-    names = [document.name for document in documents]
-    if len(set(names)) < len(names):
-        raise ValidationException(
-            "Document names must be unique within a request. Rename the documents that share a name and try again."
-        )
-    return documents
+    if named:
+        _check_names([block["name"] for _, block in found])
+    return [_checked(where, block) for where, block in found]
 
 
 async def texts_of(documents: Sequence[Document]) -> dict[str, str]:
     """What the model is shown for each document, by its place."""
     return {document.where: _shown(document, await _text(document)) for document in documents}
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if any(_NAME.fullmatch(name) is None for name in names):
+        raise ValidationException(
+            "The document file name can only contain alphanumeric characters, whitespace characters, hyphens, "
+            "parentheses, and square brackets. The name can't contain more than one consecutive whitespace character. "
+            "Check that the file name conforms to these restrictions and retry your request."
+        )
+    if len(set(names)) < len(names):
+        raise ValidationException(
+            "Document names must be unique within a request. Rename the documents that share a name and try again."
+        )
 
 
 def check_number(number: int) -> None:
@@ -71,12 +80,12 @@ def check_size(data: bytes, where: str) -> None:
         )
 
 
-def _blocks(messages: Sequence[Message]) -> Iterator[tuple[str, DocumentBlock]]:
+def _blocks(messages: Sequence[Message], beside_text: bool) -> Iterator[tuple[str, DocumentBlock]]:
     for i, message in enumerate(messages):
         for j, block in enumerate(message["content"]):
             where = f"messages.{i}.content.{j}"
             if "document" in block:
-                if not any("text" in sibling for sibling in message["content"]):
+                if beside_text and not any("text" in sibling for sibling in message["content"]):
                     raise ValidationException(
                         f"A text block must be included with the document at {where}. Add a text block and try again."
                     )
@@ -87,12 +96,6 @@ def _blocks(messages: Sequence[Message]) -> Iterator[tuple[str, DocumentBlock]]:
 
 
 def _checked(where: str, block: DocumentBlock) -> Document:
-    if _NAME.fullmatch(block["name"]) is None:
-        raise ValidationException(
-            "The document file name can only contain alphanumeric characters, whitespace characters, hyphens, "
-            "parentheses, and square brackets. The name can't contain more than one consecutive whitespace character. "
-            "Check that the file name conforms to these restrictions and retry your request."
-        )
     if block.get("citations", {}).get("enabled"):
         raise ValidationException("This model doesn't support citations.")
     source = block["source"]
@@ -121,7 +124,8 @@ def document(where: str, name: str, kind: str, data: bytes) -> Document:
 
 
 def _shown(document: Document, text: str) -> str:
-    return f'<document name="{document.name}" format="{document.format}">\n{text.strip()}\n</document>'
+    name = document.name.replace('"', "'")
+    return f'<document name="{name}" format="{document.format}">\n{text.strip()}\n</document>'
 
 
 async def _text(document: Document) -> str:
@@ -170,4 +174,4 @@ async def _run(document: Document) -> tuple[int | None, bytes]:
 
 
 def _unreadable(document: Document, why: str) -> ValidationException:
-    return model_refused(f"{document.where}: The {document.format} file could not be read: {why}.")
+    return ModelRefused(f"{document.where}: The {document.format} file could not be read: {why}.")

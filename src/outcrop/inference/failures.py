@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from outcrop.engines.engine import (
     ContextOverflow,
@@ -20,15 +22,14 @@ from outcrop.errors import (
     ThrottlingException,
     ValidationException,
 )
-
-TOO_LONG = "Input is too long for requested model."
+from outcrop.inference.wording import Wording
 
 logger = logging.getLogger("outcrop.inference")
 
 
-def before_the_answer(problem: EngineError, model_id: str) -> AwsError:
+def before_the_answer(problem: EngineError, model_id: str, words: Wording) -> AwsError:
     """An error that is the whole response."""
-    if (error := _callers_fault(problem)) is not None:
+    if (error := _callers_fault(problem, words)) is not None:
         return error
     if isinstance(problem, EngineTimeout):
         return ModelTimeoutException(
@@ -38,29 +39,41 @@ def before_the_answer(problem: EngineError, model_id: str) -> AwsError:
     return ModelErrorException(_told(problem, model_id), members=members)
 
 
-def within_the_stream(problem: EngineError, model_id: str, *, timeouts: bool) -> AwsError:
-    """An error after the first event. Only InvokeModelWithResponseStream's stream has a member for `timeouts`."""
-    if (error := _callers_fault(problem)) is not None:
+def within_the_stream(problem: EngineError, model_id: str, words: Wording) -> AwsError:
+    """An error after the first event. Only some streams have a member for a timeout."""
+    if (error := _callers_fault(problem, words)) is not None:
         return error
-    if timeouts and isinstance(problem, EngineTimeout):
-        return before_the_answer(problem, model_id)
+    if words.streams_timeouts and isinstance(problem, EngineTimeout):
+        return before_the_answer(problem, model_id, words)
     told = _told(problem, model_id)
     members = {"originalStatusCode": getattr(problem, "status", None) or 500, "originalMessage": told}
     return ModelStreamErrorException(told, members=members)
 
 
-def model_refused(text: str) -> ValidationException:
-    """How Converse wraps what the model behind it says of a request."""
-    return ValidationException(f"The model returned the following errors: {text}")
+class ModelRefused(ValidationException):
+    """What the model behind the API says of a request. Converse wraps it, InvokeModel hands on `text` as it is."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"The model returned the following errors: {text}")
+        self.text = text
 
 
-def _callers_fault(problem: EngineError) -> AwsError | None:
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """The model's own words, for InvokeModel."""
+    try:
+        yield
+    except ModelRefused as problem:
+        raise ValidationException(problem.text) from None
+
+
+def _callers_fault(problem: EngineError, words: Wording) -> AwsError | None:
     if isinstance(problem, ContextOverflow):
-        return ValidationException(TOO_LONG)
+        return ValidationException(words.overflow(problem.tokens, problem.limit))
     if isinstance(problem, Unsupported):
         return ValidationException(f"This model doesn't support {problem.feature}.")
     if isinstance(problem, InvalidRequest):
-        return model_refused(str(problem))
+        return ModelRefused(str(problem))
     if isinstance(problem, EngineBusy):
         return _throttled(problem)
     return None

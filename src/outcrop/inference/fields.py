@@ -9,7 +9,7 @@ from typing import Any
 
 from outcrop.engines.engine import Finish
 from outcrop.errors import ValidationException
-from outcrop.inference.failures import model_refused
+from outcrop.inference.failures import ModelRefused
 from outcrop.inference.malformed import Violations
 from outcrop.models.model import Model
 
@@ -45,7 +45,7 @@ def extra_of(fields: object, model: Model, max_tokens: int | None) -> Extra:
     frequency = problems.number(flat, "frequency_penalty", -2, 2)
     presence = problems.number(flat, "presence_penalty", -2, 2)
     if problems:
-        raise model_refused(problems.text())
+        raise ModelRefused(problems.text())
     check_thinking(flat.get("thinking"), model, max_tokens)
     return Extra(top_k, seed, frequency, presence)
 
@@ -68,20 +68,20 @@ def check_thinking(thinking: object, model: Model, max_tokens: int | None) -> No
     if thinking is None or (isinstance(thinking, dict) and thinking.get("type") == "disabled"):
         return
     if not isinstance(thinking, dict) or thinking.get("type") not in ("enabled", "adaptive"):
-        raise model_refused("thinking.type: Input should be 'adaptive', 'disabled' or 'enabled'")
+        raise ModelRefused("thinking.type: Input should be 'adaptive', 'disabled' or 'enabled'")
     if not model.capabilities.reasoning:
-        raise model_refused("thinking: This model doesn't support extended thinking.")
+        raise ModelRefused("thinking: This model doesn't support extended thinking.")
     if thinking["type"] == "enabled":
         _check_budget(thinking.get("budget_tokens"), max_tokens)
 
 
 def _check_budget(budget: object, max_tokens: int | None) -> None:
     if not isinstance(budget, int) or isinstance(budget, bool):
-        raise model_refused("thinking.enabled.budget_tokens: Field required")
+        raise ModelRefused("thinking.enabled.budget_tokens: Field required")
     if budget < 1024:
-        raise model_refused("thinking.enabled.budget_tokens: Input should be greater than or equal to 1024")
+        raise ModelRefused("thinking.enabled.budget_tokens: Input should be greater than or equal to 1024")
     if max_tokens is not None and budget >= max_tokens:
-        raise model_refused("`max_tokens` must be greater than `thinking.budget_tokens`.")
+        raise ModelRefused("`max_tokens` must be greater than `thinking.budget_tokens`.")
 
 
 def check_pointers(paths: Sequence[str] | None) -> None:

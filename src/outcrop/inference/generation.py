@@ -7,54 +7,73 @@ from contextlib import aclosing
 from typing import cast
 
 from outcrop.engines.engine import ChatRequest, Delta, Engine, EngineError, EngineFailed, Finish
+from outcrop.errors import AwsError
 from outcrop.inference.failures import before_the_answer, within_the_stream
+from outcrop.inference.wording import Wording
 
 
-async def whole(engine: Engine, request: ChatRequest, model_id: str) -> list[Delta]:
+async def whole(engine: Engine, request: ChatRequest, model_id: str, words: Wording) -> list[Delta]:
     """All deltas, `Finish` last. Cancelling the task cancels the generation."""
     try:
         async with aclosing(_closable(engine.chat(request))) as deltas:
             answer = [delta async for delta in deltas]
         _check_end(answer[-1] if answer else None)
     except EngineError as problem:
-        raise before_the_answer(problem, model_id) from problem
+        raise before_the_answer(problem, model_id, words) from problem
     return answer
 
 
-async def started(
-    engine: Engine, request: ChatRequest, model_id: str, *, timeouts: bool = False
-) -> AsyncGenerator[Delta, None]:
-    """All deltas, the first of them already there, so that early errors are ordinary HTTP errors.
-
-    Closing the returned iterator cancels the generation.
-    """
+async def started(engine: Engine, request: ChatRequest, model_id: str, words: Wording) -> Running:
+    """An answer whose first delta is there, so that early errors are ordinary HTTP errors."""
     deltas = _closable(engine.chat(request))
     try:
         first = await anext(deltas, None)
         if first is None:
-            _check_end(None)
+            raise EngineFailed("The model's answer broke off.")
     except EngineError as problem:
         await deltas.aclose()
-        raise before_the_answer(problem, model_id) from problem
+        raise before_the_answer(problem, model_id, words) from problem
     except BaseException:
         await deltas.aclose()
         raise
-    return _resumed(cast(Delta, first), deltas, model_id, timeouts)
+    return Running(first, deltas, model_id, words)
 
 
-async def _resumed(
-    first: Delta, rest: AsyncGenerator[Delta, None], model_id: str, timeouts: bool
-) -> AsyncGenerator[Delta, None]:
-    last = first
-    try:
-        yield first
-        async for last in rest:
-            yield last
-        _check_end(last)
-    except EngineError as problem:
-        raise within_the_stream(problem, model_id, timeouts=timeouts) from problem
-    finally:
-        await rest.aclose()
+class Running:
+    """The deltas of an answer under way. Closing it cancels the generation.
+
+    A class, because closing a generator that nobody has iterated yet runs none of its code.
+    """
+
+    def __init__(self, first: Delta, rest: AsyncGenerator[Delta, None], model_id: str, words: Wording) -> None:
+        self._next: Delta | None = first
+        self._last = first
+        self._rest = rest
+        self._model_id = model_id
+        self._words = words
+
+    def __aiter__(self) -> Running:
+        return self
+
+    async def __anext__(self) -> Delta:
+        if (first := self._next) is not None:
+            self._next = None
+            return first
+        try:
+            self._last = await anext(self._rest)
+        except StopAsyncIteration:
+            if not isinstance(self._last, Finish):
+                raise self._failure(EngineFailed("The model's answer broke off.")) from None
+            raise
+        except EngineError as problem:
+            raise self._failure(problem) from problem
+        return self._last
+
+    async def aclose(self) -> None:
+        await self._rest.aclose()
+
+    def _failure(self, problem: EngineError) -> AwsError:
+        return within_the_stream(problem, self._model_id, self._words)
 
 
 def _check_end(last: Delta | None) -> None:

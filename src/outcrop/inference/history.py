@@ -1,61 +1,14 @@
-"""What a conversation must look like, on messages in Converse's shape. One set of rules, worded for each wire format.
-
-The texts are Bedrock's own where its public error reports show them.
+"""What a conversation must look like, on messages in Converse's shape. One set of rules, worded for each wire format by
+`wording`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from outcrop.errors import ValidationException
+from outcrop.inference.wording import Wording
 from outcrop.shapes.bedrock_runtime import ContentBlock, Message
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """Texts with {i} (message), {before} (the one before it), {j} (block) and {ids}. None: the rule does not hold."""
-
-    none: str
-    start: str
-    alternate: str | None
-    empty: str
-    blank: str
-    missing_results: str
-    too_many_results: str
-    no_tools: str | None
-
-
-_START = "A conversation must start with a user message. Try again with a conversation that starts with a user message."
-
-CONVERSE = Wording(
-    none=_START,
-    start=_START,
-    alternate="A conversation must alternate between user and assistant roles. Make sure the conversation alternates "
-    "between user and assistant roles and try again.",
-    empty="The content field in the Message object at messages.{i} is empty. Add a ContentBlock object to the content "
-    "field and try again.",
-    blank="The text field in the ContentBlock object at messages.{i}.content.{j} is blank. Add text to the text field, "
-    "and try again.",
-    missing_results="Expected toolResult blocks at messages.{i}.content for the following Ids: {ids}",
-    too_many_results="The number of toolResult blocks at messages.{i}.content exceeds the number of toolUse blocks of "
-    "previous turn.",
-    no_tools="The toolConfig field must be defined when using toolUse and toolResult content blocks.",
-)
-
-ANTHROPIC = Wording(
-    none="messages: at least one message is required",
-    start='messages: first message must use the "user" role',
-    # The Messages API joins consecutive turns of one role.
-    alternate=None,
-    empty="messages.{i}: all messages must have non-empty content except for the optional final assistant message",
-    blank="messages: text content blocks must contain non-whitespace text",
-    missing_results="messages.{before}: `tool_use` ids were found without `tool_result` blocks immediately after: {ids}"
-    ". Each `tool_use` block must have a corresponding `tool_result` block in the next message.",
-    too_many_results="messages.{i}: unexpected `tool_use_id` found in `tool_result` blocks: {ids}. Each `tool_result` "
-    "block must have a corresponding `tool_use` block in the previous message.",
-    no_tools=None,
-)
 
 
 def check(messages: Sequence[Message], words: Wording, *, has_tools: bool) -> None:

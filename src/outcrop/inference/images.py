@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from outcrop.engines.engine import Image
 from outcrop.errors import ValidationException
-from outcrop.inference.failures import model_refused
+from outcrop.inference.failures import ModelRefused
 from outcrop.models.model import Model
 from outcrop.shapes.bedrock_runtime import ImageBlock
 
@@ -30,18 +30,18 @@ def image_of(block: ImageBlock, where: str, model: Model) -> Image:
 
 def checked(kind: str, data: bytes, where: str) -> Image:
     if len(data) > LARGEST:
-        raise model_refused(f"{where}.source: image exceeds {LARGEST} bytes: {len(data)} bytes")
+        raise ModelRefused(f"{where}.source: image exceeds {LARGEST} bytes: {len(data)} bytes")
     size = next(_sizes(kind, data), None)
     if size is None:
-        raise model_refused(f"{where}.source: Could not process image")
+        raise ModelRefused(f"{where}.source: Could not process image")
     if max(size) > WIDEST:
-        raise model_refused(f"{where}.source: image dimensions exceed max allowed size: {WIDEST} pixels")
+        raise ModelRefused(f"{where}.source: image dimensions exceed max allowed size: {WIDEST} pixels")
     return Image(kind, data)
 
 
 def check_number(number: int) -> None:
     if number > MOST:
-        raise model_refused(f"too many images: {number} > {MOST} maximum")
+        raise ModelRefused(f"too many images: {number} > {MOST} maximum")
 
 
 def _sizes(kind: str, data: bytes) -> Iterator[tuple[int, int]]:

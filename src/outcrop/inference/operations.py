@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from time import perf_counter
+from typing import Any
+
+import orjson
+
 from outcrop.context import Context
+from outcrop.engines.engine import EngineError, Unsupported
+from outcrop.errors import ValidationException
 from outcrop.inference import converse as conversing
 from outcrop.inference import refusals
 from outcrop.inference.answer import collect, tool_use_id
 from outcrop.inference.blocks import Blocks
-from outcrop.inference.converse import Ending
+from outcrop.inference.converse import Ending, milliseconds_since
+from outcrop.inference.failures import before_the_answer
+from outcrop.inference.families import anthropic_messages
 from outcrop.inference.generation import started, whole
 from outcrop.inference.reasoning import Signer
 from outcrop.inference.stream import events
+from outcrop.inference.usage import Counts
+from outcrop.inference.wording import CONVERSE
 from outcrop.models.model import Model
 from outcrop.shapes.bedrock_runtime import (
     ConverseRequest,
     ConverseResponse,
     ConverseStreamRequest,
     ConverseStreamResponse,
+    CountTokensRequest,
+    CountTokensResponse,
+    InvokeModelRequest,
+    InvokeModelResponse,
+    InvokeModelWithResponseStreamRequest,
+    InvokeModelWithResponseStreamResponse,
+    ResponseStream,
 )
 from outcrop.wire.operations import Operations
 
@@ -29,7 +49,7 @@ async def converse(ctx: Context, request: ConverseRequest) -> ConverseResponse:
     refusals.check_converse(request)
     model = _model(ctx, request["modelId"])
     chat = await conversing.chat_request(ctx, model, request)
-    deltas = await whole(ctx.engines.get(model.id), chat, model.id)
+    deltas = await whole(ctx.engines.get(model.id), chat, model.id, CONVERSE)
     return conversing.response(collect(deltas, Blocks(tool_use_id)), ending, Signer(ctx.parts.vault))
 
 
@@ -38,10 +58,93 @@ async def converse_stream(ctx: Context, request: ConverseStreamRequest) -> Conve
     ending = Ending.of(request)
     refusals.check_converse(request)
     model = _model(ctx, request["modelId"])
+    _check_streaming(model)
     chat = await conversing.chat_request(ctx, model, request)
-    deltas = await started(ctx.engines.get(model.id), chat, model.id)
-    return {"stream": events(deltas, Blocks(tool_use_id), ending.stop, ending.metadata, Signer(ctx.parts.vault).sign)}
+    deltas = await started(ctx.engines.get(model.id), chat, model.id, CONVERSE)
+    sign = Signer(ctx.parts.vault).sign
+    return {"stream": events(deltas, Blocks(tool_use_id), ending.stop, ending.metadata, sign)}
+
+
+@runtime
+async def invoke_model(ctx: Context, request: InvokeModelRequest) -> InvokeModelResponse:
+    begun = perf_counter()
+    refusals.check_invoke(request)
+    model = _model(ctx, request["modelId"])
+    body, count = await anthropic_messages.invoke(ctx, model, request.get("body", b""))
+    _tell_in_headers(ctx, count, milliseconds_since(begun))
+    response: InvokeModelResponse = {"body": body, "contentType": "application/json"}
+    response.update(_used(request))  # type: ignore[typeddict-item]  # members of both response shapes
+    return response
+
+
+@runtime
+async def invoke_model_with_response_stream(
+    ctx: Context, request: InvokeModelWithResponseStreamRequest
+) -> InvokeModelWithResponseStreamResponse:
+    begun = perf_counter()
+    refusals.check_invoke(request)
+    model = _model(ctx, request["modelId"])
+    _check_streaming(model)
+    chunks = await anthropic_messages.invoke_streamed(ctx, model, request.get("body", b""), begun)
+    response: InvokeModelWithResponseStreamResponse = {"body": _parts(chunks), "contentType": "application/json"}
+    response.update(_used(request))  # type: ignore[typeddict-item]  # members of both response shapes
+    return response
+
+
+@runtime
+async def count_tokens(ctx: Context, request: CountTokensRequest) -> CountTokensResponse:
+    model = _model(ctx, request["modelId"])
+    if not model.capabilities.count_tokens:
+        raise _cannot_count()
+    given = request["input"]
+    if "converse" in given:
+        chat = await conversing.counted_request(ctx, model, given["converse"])
+    else:
+        chat = (await anthropic_messages.read(ctx, model, given["invokeModel"]["body"])).chat
+    try:
+        return {"inputTokens": await ctx.engines.get(model.id).count_tokens(chat)}
+    except Unsupported:
+        raise _cannot_count() from None
+    except EngineError as problem:
+        raise before_the_answer(problem, model.id, CONVERSE) from problem
 
 
 def _model(ctx: Context, identifier: str) -> Model:
     return ctx.catalogue.resolve(identifier, account=ctx.account, region=ctx.region)
+
+
+def _check_streaming(model: Model) -> None:
+    if not model.capabilities.streaming:
+        raise ValidationException("The model is unsupported for streaming.")
+
+
+def _cannot_count() -> ValidationException:
+    return ValidationException("The provided model doesn't support counting tokens.")
+
+
+def _tell_in_headers(ctx: Context, count: Counts, latency: int) -> None:
+    """Not in the service model, and always sent: SDK wrappers read their token counts from here."""
+    told = {
+        "invocation-latency": latency,
+        "input-token-count": count.fresh,
+        "output-token-count": count.output,
+        "cache-read-input-token-count": count.cached,
+        "cache-write-input-token-count": 0,
+    }
+    ctx.response_headers.update((f"x-amzn-bedrock-{name}", str(value)) for name, value in told.items())
+
+
+def _used(request: InvokeModelRequest | InvokeModelWithResponseStreamRequest) -> dict[str, str]:
+    """Tier and latency are echoed where they were asked for."""
+    used = {}
+    if "performanceConfigLatency" in request:
+        used["performanceConfigLatency"] = request["performanceConfigLatency"]
+    if "serviceTier" in request:
+        used["serviceTier"] = request["serviceTier"]
+    return used
+
+
+async def _parts(chunks: AsyncGenerator[Any, None]) -> AsyncIterator[ResponseStream]:
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            yield {"chunk": {"bytes": orjson.dumps(chunk)}}

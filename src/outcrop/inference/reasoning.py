@@ -8,7 +8,7 @@ import hmac
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from outcrop.inference.failures import model_refused
+from outcrop.inference.failures import ModelRefused
 
 if TYPE_CHECKING:
     from outcrop.store.keyfile import Vault
@@ -30,4 +30,4 @@ class Signer:
     def check(self, text: str, signature: str | None, where: str) -> None:
         """A block without a signature is taken as it is: only what claims to be unchanged is held to it."""
         if signature and not hmac.compare_digest(self.sign(text).encode(), signature.encode()):
-            raise model_refused(f"{where}: Invalid `signature` in `thinking` block")
+            raise ModelRefused(f"{where}: Invalid `signature` in `thinking` block")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from outcrop.engines.engine import Sampling
 from outcrop.errors import ValidationException
 from outcrop.inference.fields import Extra
+from outcrop.inference.wording import Wording
 from outcrop.models.model import Model
 from outcrop.shapes.bedrock_runtime import InferenceConfiguration
 
 
-def sampling_of(config: InferenceConfiguration, extra: Extra, model: Model) -> Sampling:
+def sampling_of(config: InferenceConfiguration, extra: Extra, model: Model, words: Wording) -> Sampling:
     return Sampling(
-        max_tokens=max_tokens(config.get("maxTokens"), model),
+        max_tokens=max_tokens(config.get("maxTokens"), model, words),
         temperature=config.get("temperature"),
         top_p=config.get("topP"),
         top_k=extra.top_k,
@@ -22,12 +23,9 @@ def sampling_of(config: InferenceConfiguration, extra: Extra, model: Model) -> S
     )
 
 
-def max_tokens(asked: int | None, model: Model) -> int | None:
+def max_tokens(asked: int | None, model: Model, words: Wording) -> int | None:
     """Refused above the model's limit, never lowered. None: as many as the model and its context let it."""
     limit = model.max_output_tokens
     if asked is not None and asked > limit:
-        raise ValidationException(
-            f"The maximum tokens you requested exceeds the model limit of {limit}. Try again with a maximum tokens "
-            f"value that is lower than {limit}."
-        )
+        raise ValidationException(words.max_tokens.format(asked=asked, limit=limit, model=model.id))
     return model.default_max_tokens if asked is None else asked

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 
-from outcrop.engines.engine import Delta, Finish
+from outcrop.engines.engine import Finish
 from outcrop.inference.answer import STOP_REASONS, tool_input
 from outcrop.inference.blocks import BlockDelta, Blocks, BlockStart, BlockStop, Piece
+from outcrop.inference.generation import Running
 from outcrop.shapes.bedrock_runtime import (
     ContentBlockDelta,
     ContentBlockStart,
@@ -25,7 +26,7 @@ Stop = Callable[[Finish, str], MessageStopEvent]
 
 
 async def events(
-    deltas: AsyncGenerator[Delta, None], blocks: Blocks, stop: Stop, metadata: Metadata, sign: Callable[[str], str]
+    deltas: Running, blocks: Blocks, stop: Stop, metadata: Metadata, sign: Callable[[str], str]
 ) -> AsyncGenerator[ConverseStreamOutput, None]:
     """`stop` and `metadata` make the last two events from the end of the answer; `sign` signs a block of reasoning."""
     writer = _Events(sign)

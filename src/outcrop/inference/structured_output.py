@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from outcrop.errors import ValidationException
-from outcrop.inference.failures import model_refused
+from outcrop.inference.failures import ModelRefused
 from outcrop.models.model import Model
 from outcrop.shapes.bedrock_runtime import OutputConfig
 
@@ -61,7 +61,7 @@ def check_schema(schema: Mapping[str, Any], where: str) -> None:
     """ValidationException for a keyword, type or reference outside of the subset."""
     problem = next(_Check(schema).problems(schema, where, frozenset(), 0), None)
     if problem is not None:
-        raise model_refused(problem)
+        raise ModelRefused(problem)
 
 
 class _Check:

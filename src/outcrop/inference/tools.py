@@ -6,7 +6,7 @@ from typing import Any
 
 from outcrop.engines.engine import Tool, ToolChoice
 from outcrop.errors import ValidationException
-from outcrop.inference.failures import model_refused
+from outcrop.inference.failures import ModelRefused
 from outcrop.inference.structured_output import check_schema
 from outcrop.models.model import Model
 from outcrop.shapes.bedrock_runtime import ToolChoice as Choice
@@ -32,13 +32,13 @@ def tools_of(configuration: ToolConfiguration | None, model: Model) -> tuple[tup
 
 def check_names(tools: list[Tool]) -> None:
     if len({tool.name for tool in tools}) < len(tools):
-        raise model_refused("tools: Tool names must be unique.")
+        raise ModelRefused("tools: Tool names must be unique.")
 
 
 def check_choice(choice: ToolChoice, tools: list[Tool]) -> ToolChoice:
     """A choice can only name a tool that is there."""
     if choice.mode == "tool" and choice.name not in {tool.name for tool in tools}:
-        raise model_refused(f"Tool '{choice.name}' not found in provided tools")
+        raise ModelRefused(f"Tool '{choice.name}' not found in provided tools")
     return choice
 
 

@@ -1,0 +1,78 @@
+"""A recipe: a TOML file that says all there is to say about a model."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+
+class RecipeError(Exception):
+    """A sentence for the person who wrote the recipe."""
+
+
+class ModelPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    vocab_size: int = 2048
+    hidden_size: int = 192
+    intermediate_size: int = 512
+    layers: int = 6
+    heads: int = 6
+    kv_heads: int = 6
+    context: int = 2048
+
+
+class TrainPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`tokens` counts all trained positions, prompts included; `decay` and `warmup` are shares of them.
+
+    `tokens_per_step` is one optimizer step, done in pieces of `tokens_per_batch`; `threads` 0 means the free cores.
+    """
+
+    tokens: int
+    tokens_per_step: int = 8192
+    tokens_per_batch: int = 4096
+    learning_rate: float = 3e-3
+    muon_learning_rate: float = 0.02
+    weight_decay: float = 0.01
+    warmup: float = 0.02
+    decay: float = 0.35
+    clip: float = 1.0
+    seed: int = 1
+    threads: int = 0
+    checkpoint_seconds: float = 120.0
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    description: str
+    train: TrainPart
+    model: ModelPart = ModelPart()
+    tokenizer_examples: int = 30000
+    held_out: int = 100
+
+
+def load(path: Path) -> Recipe:
+    try:
+        recipe = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Recipe)
+    except OSError as problem:
+        raise RecipeError(f"The recipe {path} cannot be read: {problem.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise RecipeError(f"{path} is not valid TOML: {problem}") from None
+    except msgspec.ValidationError as problem:
+        raise RecipeError(f"{path}: {problem}") from None
+    _check(path, recipe)
+    return recipe
+
+
+def _check(path: Path, recipe: Recipe) -> None:
+    model, train = recipe.model, recipe.train
+    if model.hidden_size % model.heads or (model.hidden_size // model.heads) % 2:
+        raise RecipeError(f"{path}: model.hidden_size must be heads times an even number, for rotary positions.")
+    if model.heads % model.kv_heads:
+        raise RecipeError(f"{path}: model.heads must be a multiple of model.kv_heads.")
+    if model.hidden_size % 32 or model.intermediate_size % 32:
+        raise RecipeError(f"{path}: model.hidden_size and intermediate_size must be multiples of 32, for q8_0 export.")
+    if model.vocab_size < 300:
+        raise RecipeError(f"{path}: model.vocab_size must be at least 300: 256 bytes and the special tokens.")
+    if train.tokens < train.tokens_per_step or train.tokens_per_step < train.tokens_per_batch:
+        raise RecipeError(f"{path}: tokens >= tokens_per_step >= tokens_per_batch must hold in [train].")
