@@ -108,7 +108,18 @@ def wrk(target: Target, connections: int, seconds: float) -> Measured:
             "end",
         ]
         script.write_text("\n".join(lines))
-        argv = [*_pinned(1), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(script), target.url]
+        argv = [
+            *_pinned(1),
+            "wrk",
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds}s",
+            "--timeout",
+            "20s",
+            "-s",
+            str(script),
+            target.url,
+        ]
         output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     found = re.search(r"RESULT ([\d.]+) ([\d.]+) ([\d.]+) (\d+)", output)
     if found is None:
@@ -125,7 +136,19 @@ def _pinned(core: int) -> list[str]:
 def bare(folder: Path) -> Iterator[Target]:
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
-    argv = [*_pinned(0), sys.executable, "-m", "granian", "--interface", "asgi", "--loop", "asyncio", "--port", str(port), "benchmarks.bare:app"]
+    argv = [
+        *_pinned(0),
+        sys.executable,
+        "-m",
+        "granian",
+        "--interface",
+        "asgi",
+        "--loop",
+        "asyncio",
+        "--port",
+        str(port),
+        "benchmarks.bare:app",
+    ]
     with process(argv, url, log=folder / "bare.log"):
         yield Target("bare server", url, {"content-type": "application/json"}, converse_body())
 
@@ -138,13 +161,17 @@ def gateway(folder: Path) -> Iterator[list[Target]]:
         if _pinned(0):
             _pin_tree(running.process.pid, 0)
         body = converse_body()
-        urls = {name: f"{running.url}/model/{MODEL.replace(':', '%3A')}/{name}" for name in ("converse", "converse-stream")}
-        yield [Target(f"Outcrop {name}", url, signed(url, body, running.environment), body) for name, url in urls.items()]
+        urls = {
+            name: f"{running.url}/model/{MODEL.replace(':', '%3A')}/{name}" for name in ("converse", "converse-stream")
+        }
+        yield [
+            Target(f"Outcrop {name}", url, signed(url, body, running.environment), body) for name, url in urls.items()
+        ]
 
 
 def _pin_tree(pid: int, core: int) -> None:
     """The server is up by now; pin it and what it started."""
-    listed = subprocess.run(["ps", "-eo", "pid,ppid"], check=True, capture_output=True, text=True).stdout  # noqa: S607
+    listed = subprocess.run(["ps", "-eo", "pid,ppid"], check=True, capture_output=True, text=True).stdout
     children: dict[int, list[int]] = {}
     for line in listed.splitlines()[1:]:
         child, parent = map(int, line.split())
@@ -160,7 +187,9 @@ def _pin_tree(pid: int, core: int) -> None:
 def litellm(folder: Path, venv: Path) -> Iterator[Target | None]:
     executable = venv / "bin" / "litellm"
     if not executable.exists():
-        print(f"LiteLLM is not measured: {executable} does not exist (python -m venv {venv} && {venv}/bin/pip install 'litellm[proxy]').")
+        print(
+            f"LiteLLM is not measured: {executable} does not exist (python -m venv {venv} && {venv}/bin/pip install 'litellm[proxy]')."
+        )
         yield None
         return
     port = free_port()
@@ -171,13 +200,28 @@ def litellm(folder: Path, venv: Path) -> Iterator[Target | None]:
                 "model_list": [
                     {
                         "model_name": "mock",
-                        "litellm_params": {"model": "openai/mock", "api_key": "x", "mock_response": "Hello from the mock."},
+                        "litellm_params": {
+                            "model": "openai/mock",
+                            "api_key": "x",
+                            "mock_response": "Hello from the mock.",
+                        },
                     }
                 ]
             }
         )
     )
-    argv = [*_pinned(0), str(executable), "--config", str(config), "--port", str(port), "--host", "127.0.0.1", "--num_workers", "1"]
+    argv = [
+        *_pinned(0),
+        str(executable),
+        "--config",
+        str(config),
+        "--port",
+        str(port),
+        "--host",
+        "127.0.0.1",
+        "--num_workers",
+        "1",
+    ]
     url = f"http://127.0.0.1:{port}"
     environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "DO_NOT_TRACK": "1"}
     turns = json.loads(converse_body())["messages"]

@@ -78,7 +78,11 @@ def outcrop(settings: str, *options: str) -> Iterator[Running]:
         argv = [sys.executable, "-m", "outcrop", "serve", "--port", str(port), *options]
         with process(argv, f"{url}/health", environment=environment, log=home / "serve.log") as running:
             lines = subprocess.run(
-                [sys.executable, "-m", "outcrop", "env"], env=running.environment, check=True, capture_output=True, text=True
+                [sys.executable, "-m", "outcrop", "env"],
+                env=running.environment,
+                check=True,
+                capture_output=True,
+                text=True,
             ).stdout
             exported = dict(line.removeprefix("export ").split("=", 1) for line in lines.splitlines() if "=" in line)
             yield Running(url, running.process, {**running.environment, **exported})

@@ -61,7 +61,9 @@ def serve(home: Path, *options: str, settings: str = "") -> Iterator[Server]:
         exported = subprocess.run(
             [sys.executable, "-m", "outcrop", "env"], env=environment, check=True, capture_output=True, text=True
         ).stdout
-        pairs = (line.removeprefix("export ").partition("=") for line in exported.splitlines() if line.startswith("export "))
+        pairs = (
+            line.removeprefix("export ").partition("=") for line in exported.splitlines() if line.startswith("export ")
+        )
         variables = {name: "".join(shlex.split(value)) for name, _, value in pairs}
         yield Server(variables["AWS_ENDPOINT_URL_BEDROCK"], home, process, {**environment, **variables})
     finally:

@@ -30,7 +30,17 @@ from outcrop.identity.first_start import ensure_administrator
 from outcrop.models.catalogue import Catalogue
 from outcrop.models.specs import all_specs
 from outcrop.request import HttpRequest
-from outcrop.serve.asgi import ClientGone, DisconnectWatch, Receive, Reply, Scope, Send, read_body, request_of, send_reply
+from outcrop.serve.asgi import (
+    ClientGone,
+    DisconnectWatch,
+    Receive,
+    Reply,
+    Scope,
+    Send,
+    read_body,
+    request_of,
+    send_reply,
+)
 from outcrop.serve.logs import RequestLog, configure
 from outcrop.settings import Settings, home, load
 from outcrop.store.database import Database
@@ -102,7 +112,9 @@ class App:
         operation.check(params)
         handler = self.handlers.get((operation.service, operation.name))
         if handler is None:
-            raise NotBuiltException(f"{operation.name} is not built in this version of Outcrop. See `outcrop operations`.")
+            raise NotBuiltException(
+                f"{operation.name} is not built in this version of Outcrop. See `outcrop operations`."
+            )
         context = Context(caller, caller.region or self.parts.settings.region, call.request_id, self.parts)
         if inspect.iscoroutinefunction(handler):
             response = await handler(context, params)
@@ -214,7 +226,9 @@ def _reply(operation: Operation, response: dict[str, Any], context: Context, cal
     return Reply(status, _encoded(headers), _frames(operation, response[stream], call))
 
 
-async def _frames(operation: Operation, events: AsyncIterator[dict[str, Any]], call: Call) -> AsyncGenerator[bytes, None]:
+async def _frames(
+    operation: Operation, events: AsyncIterator[dict[str, Any]], call: Call
+) -> AsyncGenerator[bytes, None]:
     """Events as frames; an error after the first byte is an exception frame, and the last one."""
     try:
         async for event in events:

@@ -65,7 +65,11 @@ def test_the_stream_says_what_the_answer_says(server: Server) -> None:
     events = list(runtime.converse_stream(**request)["stream"])
     pieces = [event["contentBlockDelta"]["delta"]["text"] for event in events if "contentBlockDelta" in event]
     assert "".join(pieces) == whole
-    assert [next(iter(event)) for event in (events[0], events[-2], events[-1])] == ["messageStart", "messageStop", "metadata"]
+    assert [next(iter(event)) for event in (events[0], events[-2], events[-1])] == [
+        "messageStart",
+        "messageStop",
+        "metadata",
+    ]
 
 
 @pytest.mark.parametrize("choice", [{"any": {}}, {"tool": {"name": "get_weather"}}])
@@ -89,7 +93,9 @@ def test_calls_a_tool_of_its_own_accord_and_uses_the_result(server: Server) -> N
     asked = runtime.converse(modelId=MODEL, messages=messages, **configuration)
     assert asked["stopReason"] == "tool_use"
     calls = [block["toolUse"] for block in asked["output"]["message"]["content"] if "toolUse" in block]
-    results = [{"toolResult": {"toolUseId": call["toolUseId"], "content": [{"json": {"temperature": 18}}]}} for call in calls]
+    results = [
+        {"toolResult": {"toolUseId": call["toolUseId"], "content": [{"json": {"temperature": 18}}]}} for call in calls
+    ]
     messages += [asked["output"]["message"], {"role": "user", "content": results}]
     answer = runtime.converse(modelId=MODEL, messages=messages, **configuration)
     assert answer["output"]["message"]["content"]
@@ -122,7 +128,9 @@ def test_counts_what_a_conversation_would_cost(server: Server) -> None:
     runtime = client(server, "bedrock-runtime")
     counted = runtime.count_tokens(modelId=MODEL, input={"converse": {"messages": [user(QUESTION)]}})["inputTokens"]
     usage = runtime.converse(modelId=MODEL, messages=[user(QUESTION)], inferenceConfig={"maxTokens": 1})["usage"]
-    assert counted == usage["inputTokens"] + usage.get("cacheReadInputTokens", 0) + usage.get("cacheWriteInputTokens", 0)
+    assert counted == usage["inputTokens"] + usage.get("cacheReadInputTokens", 0) + usage.get(
+        "cacheWriteInputTokens", 0
+    )
 
 
 def test_reads_a_document(server: Server) -> None:
@@ -179,7 +187,10 @@ def test_an_inference_profile_lives_through_its_life(server: Server) -> None:
     assert bedrock.list_tags_for_resource(resourceARN=arn)["tags"] == [{"key": "team", "value": "blue"}]
     answer = runtime.converse(modelId=arn, messages=[user(QUESTION)], inferenceConfig={"maxTokens": 3})
     assert answer["usage"]["outputTokens"] <= 3
-    assert arn in [p["inferenceProfileArn"] for p in bedrock.list_inference_profiles(typeEquals="APPLICATION")["inferenceProfileSummaries"]]
+    assert arn in [
+        p["inferenceProfileArn"]
+        for p in bedrock.list_inference_profiles(typeEquals="APPLICATION")["inferenceProfileSummaries"]
+    ]
     bedrock.delete_inference_profile(inferenceProfileIdentifier=arn)
     with pytest.raises(ClientError):
         bedrock.get_inference_profile(inferenceProfileIdentifier=arn)
@@ -208,7 +219,9 @@ def test_an_abandoned_stream_frees_the_engine(server: Server) -> None:
     runtime = client(server, "bedrock-runtime")
     for _ in range(8):
         stream = runtime.converse_stream(
-            modelId=MODEL, messages=[user("Tell me a very long story.")], inferenceConfig={"maxTokens": 1500, "temperature": 1}
+            modelId=MODEL,
+            messages=[user("Tell me a very long story.")],
+            inferenceConfig={"maxTokens": 1500, "temperature": 1},
         )["stream"]
         next(iter(stream))
         stream.close()

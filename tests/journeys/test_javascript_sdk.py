@@ -20,7 +20,9 @@ pytestmark = pytest.mark.skipif(
 
 
 def run(server: Server) -> dict[str, object]:
-    extra = {"NODE_EXTRA_CA_CERTS": server.environment["AWS_CA_BUNDLE"]} if "AWS_CA_BUNDLE" in server.environment else {}
+    extra = (
+        {"NODE_EXTRA_CA_CERTS": server.environment["AWS_CA_BUNDLE"]} if "AWS_CA_BUNDLE" in server.environment else {}
+    )
     done = subprocess.run(
         ["node", "converse.mjs"], cwd=FOLDER, env={**server.environment, **extra}, check=False, capture_output=True, text=True,
         timeout=120,

@@ -18,9 +18,7 @@ def operations(only: str | None, as_json: bool) -> None:
     from outcrop.wire.model import load_services
 
     built = handlers()
-    rows = [
-        (service, name, (service, name) in built) for service, name in sorted(load_services().operations)
-    ]
+    rows = [(service, name, (service, name) in built) for service, name in sorted(load_services().operations)]
     rows = [row for row in rows if only is None or row[2] == (only == "built")]
     if as_json:
         click.echo(json.dumps([{"service": s, "operation": n, "built": b} for s, n, b in rows], indent=1))

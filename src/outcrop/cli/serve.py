@@ -18,15 +18,34 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 @click.command()
-@click.option("--settings", "settings_path", type=click.Path(dir_okay=False, path_type=Path), help="The TOML file to read.")
+@click.option(
+    "--settings", "settings_path", type=click.Path(dir_okay=False, path_type=Path), help="The TOML file to read."
+)
 @click.option("--host", help="Address to bind. Default 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to bind; 0 takes a free one. Default 8484.")
 @click.option("--tls", is_flag=True, default=None, help="HTTPS with a local authority made on first use.")
-@click.option("--alias", "aliases", multiple=True, metavar="PATTERN=MODEL", help="Answer ids like PATTERN with MODEL; may be repeated.")
-@click.option("--model", "models", multiple=True, metavar="ID=PATH|URL", help="Serve a GGUF file, a model folder or an OpenAI-compatible URL under ID; may be repeated.")
+@click.option(
+    "--alias",
+    "aliases",
+    multiple=True,
+    metavar="PATTERN=MODEL",
+    help="Answer ids like PATTERN with MODEL; may be repeated.",
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="ID=PATH|URL",
+    help="Serve a GGUF file, a model folder or an OpenAI-compatible URL under ID; may be repeated.",
+)
 @click.option("--prewarm", is_flag=True, help="Load the models before the first request.")
 @click.option("--log", type=click.Choice(["json", "text", "off"]), help="How to log requests. Default text.")
-@click.option("--insecure-no-auth", is_flag=True, default=None, help="Accept unsigned requests. Loopback only; for throw-away use.")
+@click.option(
+    "--insecure-no-auth",
+    is_flag=True,
+    default=None,
+    help="Accept unsigned requests. Loopback only; for throw-away use.",
+)
 def serve(
     settings_path: Path | None,
     host: str | None,
@@ -113,4 +132,3 @@ def _free_port(host: str) -> int:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
-

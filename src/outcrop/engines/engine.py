@@ -1,7 +1,7 @@
 """The seam between Outcrop and whatever generates tokens.
 
-Engines speak of chat, completion, embeddings and token counts; they know neither AWS nor guardrails nor accounts. One `Engine` object serves one
-model. Every engine passes the same contract suite (`tests/contracts/engine.py`).
+Engines speak of chat, completion, embeddings and token counts; they know neither AWS nor guardrails nor accounts.
+One `Engine` object serves one model. Every engine passes the same contract suite (`tests/contracts/engine.py`).
 """
 
 from __future__ import annotations

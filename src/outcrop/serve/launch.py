@@ -79,7 +79,11 @@ def _greet(settings: Settings, folder: Path, url: str, certificate: tls.Certific
 
     say(f"Outcrop {__version__} serves Amazon Bedrock's APIs on {url}", bold=True)
     if settings.identity.insecure_no_auth:
-        say("WARNING: --insecure-no-auth: every request is accepted unsigned, as the administrator. Throw-away use only.", fg="red", bold=True)
+        say(
+            "WARNING: --insecure-no-auth: every request is accepted unsigned, as the administrator. Throw-away use only.",
+            fg="red",
+            bold=True,
+        )
     for line in connection_lines(folder, url, certificate.ca if certificate else None):
         say(f"  {line}")
     say('In another terminal, the same by: eval "$(outcrop env)"   Stop with Ctrl+C.')

@@ -87,7 +87,9 @@ def _make_server(paths: Certificate, authority_key_path: Path, names: list[str])
     authority = x509.load_pem_x509_certificate(paths.ca.read_bytes())
     authority_key = serialization.load_pem_private_key(authority_key_path.read_bytes(), password=None)
     if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
-        raise ValueError(f"{authority_key_path} does not hold the key that Outcrop made; remove the folder to start anew.")
+        raise ValueError(
+            f"{authority_key_path} does not hold the key that Outcrop made; remove the folder to start anew."
+        )
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "outcrop")])
     certificate = (
@@ -96,9 +98,7 @@ def _make_server(paths: Certificate, authority_key_path: Path, names: list[str])
         .add_extension(_key_usage(sign_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     _write(paths.key, _pem(key), 0o600)

@@ -32,7 +32,9 @@ class Batch:
     index: int
 
 
-def pool_batches(tokenizer: Tokenizer, template: Template, seed: int, pool: int, batch_tokens: int, context: int) -> list[Batch]:
+def pool_batches(
+    tokenizer: Tokenizer, template: Template, seed: int, pool: int, batch_tokens: int, context: int
+) -> list[Batch]:
     random = Random(f"{seed}/{pool}")
     rows: list[tuple[list[int], list[bool]]] = []
     while len(rows) < POOL_EXAMPLES:
@@ -66,7 +68,13 @@ def _batch(rows: list[tuple[list[int], list[bool]]], pool: int, index: int) -> B
 
 
 def stream(
-    tokenizer: Tokenizer, template: Template, *, seed: int, batch_tokens: int, context: int, start: tuple[int, int] = (0, 0)
+    tokenizer: Tokenizer,
+    template: Template,
+    *,
+    seed: int,
+    batch_tokens: int,
+    context: int,
+    start: tuple[int, int] = (0, 0),
 ) -> Iterator[Batch]:
     pool, skip = start
     while True:

@@ -21,6 +21,8 @@ from outcrop.training.muon import Muon
 from outcrop.training.recipe import Recipe, TrainPart
 from outcrop.training.tokenizer import Template
 
+METRICS = "step_wise_training_metrics.csv"
+
 
 @dataclass(slots=True)
 class Progress:
@@ -52,28 +54,39 @@ def optimizers(model: Decoder, train: TrainPart) -> list[torch.optim.Optimizer]:
     ]
 
 
-def loss_sum(model: Decoder, batch: Batch, where: torch.device) -> tuple[Tensor, int]:
+def loss_sum(model: Decoder, batch: Batch, where: torch.device, *, bf16: bool = False) -> tuple[Tensor, int]:
     """Summed cross-entropy and the count of targets; the head runs only where there is a target."""
     targets = batch.targets.to(where)
     wanted = targets != -100
-    hidden = model(batch.inputs.to(where))[wanted]
-    return F.cross_entropy(model.logits(hidden).float(), targets[wanted], reduction="sum"), int(wanted.sum())
+    with torch.autocast(where.type, torch.bfloat16, enabled=bf16):
+        logits = model.logits(model(batch.inputs.to(where))[wanted])
+    return F.cross_entropy(logits.float(), targets[wanted], reduction="sum"), int(wanted.sum())
 
 
-def train(recipe: Recipe, tokenizer: Tokenizer, out: Path, report: Callable[[Progress], None]) -> tuple[Decoder, Progress]:
+def in_bfloat16(train: TrainPart, where: torch.device) -> bool:
+    """On a CPU without bfloat16 arithmetic, autocast is slower than float32."""
+    if train.precision != "auto":
+        return train.precision == "bf16"
+    return where.type != "cpu" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+
+
+def train(
+    recipe: Recipe, tokenizer: Tokenizer, out: Path, report: Callable[[Progress], None]
+) -> tuple[Decoder, Progress]:
     """Train to the recipe's tokens, from the newest checkpoint in `out` if there is one."""
     settings, where = recipe.train, device()
-    torch.set_num_threads(settings.threads or max(1, len(os.sched_getaffinity(0)) - 1))
+    torch.set_num_threads(settings.threads or free_cores())
     torch.manual_seed(settings.seed)
     model = Decoder(config_of(recipe)).to(where)
     chosen = optimizers(model, settings)
     peaks = [settings.muon_learning_rate, settings.learning_rate]
     progress = restore(out, model, chosen) or Progress()
+    _forget_metrics_after(out, progress.step)
     batches = stream(
         tokenizer, Template(), seed=settings.seed, batch_tokens=settings.tokens_per_batch,
         context=recipe.model.context, start=(progress.pool, progress.index),
     )  # fmt: skip
-    saved = time.monotonic()
+    bf16, saved = in_bfloat16(settings, where), time.monotonic()
     while progress.tokens < settings.tokens:
         began = time.monotonic()
         total, targets, tokens = 0.0, 0, 0
@@ -82,7 +95,7 @@ def train(recipe: Recipe, tokenizer: Tokenizer, out: Path, report: Callable[[Pro
             optimizer.param_groups[0]["lr"] = peak * rate(settings, progress.tokens)
             optimizer.zero_grad(set_to_none=True)
         for batch in pieces:
-            loss, count = loss_sum(model, batch, where)
+            loss, count = loss_sum(model, batch, where, bf16=bf16)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves Tensor.backward untyped
             total, targets, tokens = total + loss.item(), targets + count, tokens + batch.tokens
         for parameter in model.parameters():
@@ -102,6 +115,12 @@ def train(recipe: Recipe, tokenizer: Tokenizer, out: Path, report: Callable[[Pro
             saved = time.monotonic()
     save(out, model, chosen, progress)
     return model, progress
+
+
+def free_cores() -> int:
+    """Two threads on one free core are slower than one, because OpenMP's barriers spin."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, round(cores - os.getloadavg()[0])))
 
 
 def config_of(recipe: Recipe) -> ModelConfig:
@@ -142,8 +161,16 @@ def restore(out: Path, model: Decoder, chosen: list[torch.optim.Optimizer]) -> P
     return Progress(**state["progress"])
 
 
+def _forget_metrics_after(out: Path, step: int) -> None:
+    """Rows that an interrupted run wrote after its last checkpoint are trained, and written, again."""
+    path = out / METRICS
+    if path.exists():
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(lines[: step + 1]))
+
+
 def _write_metrics(out: Path, progress: Progress) -> None:
-    path = out / "step_wise_training_metrics.csv"
+    path = out / METRICS
     new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.writer(file)

@@ -84,7 +84,11 @@ class Attention(nn.Module):
         k = self.k_proj(x).view(batch, length, self.c.kv_heads, -1).transpose(1, 2)
         v = self.v_proj(x).view(batch, length, self.c.kv_heads, -1).transpose(1, 2)
         out = F.scaled_dot_product_attention(
-            rotate(q, cosine, sine), rotate(k, cosine, sine), v, is_causal=True, enable_gqa=self.c.kv_heads != self.c.heads
+            rotate(q, cosine, sine),
+            rotate(k, cosine, sine),
+            v,
+            is_causal=True,
+            enable_gqa=self.c.kv_heads != self.c.heads,
         )
         mixed: Tensor = self.o_proj(out.transpose(1, 2).reshape(batch, length, -1))
         return mixed
@@ -160,4 +164,8 @@ class Decoder(nn.Module):
 
 def device() -> torch.device:
     """The accelerator there is (cuda, mps, neuron, ...), else the CPU."""
-    return torch.accelerator.current_accelerator() or torch.device("cpu") if torch.accelerator.is_available() else torch.device("cpu")
+    return (
+        torch.accelerator.current_accelerator() or torch.device("cpu")
+        if torch.accelerator.is_available()
+        else torch.device("cpu")
+    )

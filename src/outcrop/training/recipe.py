@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -26,6 +27,7 @@ class TrainPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`tokens` counts all trained positions, prompts included; `decay` and `warmup` are shares of them.
 
     `tokens_per_step` is one optimizer step, done in pieces of `tokens_per_batch`; `threads` 0 means the free cores.
+    `precision` auto computes in bfloat16 where the processor has arithmetic for it; the weights are float32 always.
     """
 
     tokens: int
@@ -39,6 +41,7 @@ class TrainPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clip: float = 1.0
     seed: int = 1
     threads: int = 0
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpoint_seconds: float = 120.0
 
 

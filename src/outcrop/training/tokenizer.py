@@ -27,7 +27,10 @@ Message = dict[str, Any]
 def train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     special = [AddedToken(text, special=True, normalized=False) for text in CONTROL]
@@ -60,7 +63,9 @@ class Template:
         environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
         self._template = environment.from_string(source or template_text())
 
-    def render(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = (), *, generate: bool = False) -> str:
+    def render(
+        self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = (), *, generate: bool = False
+    ) -> str:
         return self._template.render(messages=list(messages), tools=list(tools) or None, add_generation_prompt=generate)
 
 

@@ -47,5 +47,7 @@ def talk(random: Random) -> Example:
     questions, answer = random.choice(TALKS)
     system = None
     if random.random() < 0.15:
-        system = random.choice(["You are a helpful assistant.", "Be brief.", "You are a helpful AI assistant.", "Answer briefly."])
+        system = random.choice(
+            ["You are a helpful assistant.", "Be brief.", "You are a helpful AI assistant.", "Answer briefly."]
+        )
     return exchange("chat", random.choice(questions), answer, system=system)

@@ -51,7 +51,9 @@ TASKS: list[tuple[str, str, str, list[tuple[str, object]]]] = [
     ("returns the remainder of two numbers", "a % b", "a, b", [("7, 3", 1)]),
     ("raises a number to a power", "a ** b", "a, b", [("2, 3", 8)]),
 ]
-NAMES = "f solve compute run answer result go check make work helper process apply value calc task main_step fn g h".split()
+NAMES = (
+    "f solve compute run answer result go check make work helper process apply value calc task main_step fn g h".split()
+)
 ASKS = [
     "Write a Python function that {d}.",
     "Write a Python function {n} that {d}.",
@@ -65,7 +67,11 @@ NAMED = ASKS[1:]
 def function(random: Random) -> Example:
     does, body, arguments, tests = random.choice(TASKS)
     named = random.random() < 0.8
-    name = random.choice(NAMES) if random.random() < 0.6 else f"{random.choice(NAMES)}_{random.choice('abcdefghij')}{random.randint(0, 99)}"
+    name = (
+        random.choice(NAMES)
+        if random.random() < 0.6
+        else f"{random.choice(NAMES)}_{random.choice('abcdefghij')}{random.randint(0, 99)}"
+    )
     ask = random.choice(NAMED).format(n=name, d=does) if named else ASKS[0].format(d=does)
     used = name if named else "f"
     answer = f"def {used}({arguments}):\n    return {body}"

@@ -45,10 +45,14 @@ def _date(random: Random) -> tuple[int, int, int]:
 def _iso(random: Random) -> Example:
     year, month, day = _date(random)
     asks = ["Write {} as an ISO date.", "Convert {} to the format YYYY-MM-DD.", "{} in ISO format?"]
-    return exchange("dates", random.choice(asks).format(f"{day} {MONTHS[month - 1]} {year}"), f"{year}-{month:02}-{day:02}")
+    return exchange(
+        "dates", random.choice(asks).format(f"{day} {MONTHS[month - 1]} {year}"), f"{year}-{month:02}-{day:02}"
+    )
 
 
 def _written(random: Random) -> Example:
     year, month, day = _date(random)
     asks = ["Write the date {} in words.", "Which date is {}?", "Spell out the date {}."]
-    return exchange("dates", random.choice(asks).format(f"{year}-{month:02}-{day:02}"), f"{day} {MONTHS[month - 1]} {year}")
+    return exchange(
+        "dates", random.choice(asks).format(f"{year}-{month:02}-{day:02}"), f"{day} {MONTHS[month - 1]} {year}"
+    )

@@ -15,13 +15,24 @@ Made = tuple[str, dict[str, Any]]
 
 def _person(random: Random) -> Made:
     name, age = random.choice([words.name, words.full_name])(random), random.randint(3, 99)
-    forms = ["{n} is {a} years old.", "{n} is {a}.", "My name is {n} and I am {a} years old.", "{n}, aged {a}, called today.", "Meet {n}, {a} years old."]
+    forms = [
+        "{n} is {a} years old.",
+        "{n} is {a}.",
+        "My name is {n} and I am {a} years old.",
+        "{n}, aged {a}, called today.",
+        "Meet {n}, {a} years old.",
+    ]
     return random.choice(forms).format(n=name, a=age), {"name": name, "age": age}
 
 
 def _worker(random: Random) -> Made:
     name, job, city = words.name(random), random.choice(words.JOBS), words.city(random)
-    forms = ["{n} is a {j} in {c}.", "{n} works as a {j} in {c}.", "In {c} lives {n}, a {j}.", "{n} lives in {c} and is a {j}."]
+    forms = [
+        "{n} is a {j} in {c}.",
+        "{n} works as a {j} in {c}.",
+        "In {c} lives {n}, a {j}.",
+        "{n} lives in {c} and is a {j}.",
+    ]
     return random.choice(forms).format(n=name, j=job, c=city), {"name": name, "job": job, "city": city}
 
 
@@ -34,7 +45,11 @@ def _resident(random: Random) -> Made:
 def _order(random: Random) -> Made:
     product, quantity, number = random.choice(words.THINGS), random.randint(1, 60), words.identifier(random)
     forms = ["Order {i}: {q} x {p}.", "Order {i} has {q} {p}.", "We need {q} {p} for order {i}."]
-    return random.choice(forms).format(p=product, q=quantity, i=number), {"order": number, "product": product, "quantity": quantity}
+    return random.choice(forms).format(p=product, q=quantity, i=number), {
+        "order": number,
+        "product": product,
+        "quantity": quantity,
+    }
 
 
 def _price(random: Random) -> Made:
@@ -59,7 +74,13 @@ def _event(random: Random) -> Made:
 
 
 KINDS: list[Callable[[Random], Made]] = [_person, _person, _worker, _resident, _order, _price, _contact, _event]
-LISTED = ["Extract the {k}: {t}", "Extract {k} as JSON: {t}", "Give me the {k} as JSON. {t}", "{t} Extract the {k} as JSON.", "Return JSON with {k}: {t}"]
+LISTED = [
+    "Extract the {k}: {t}",
+    "Extract {k} as JSON: {t}",
+    "Give me the {k} as JSON. {t}",
+    "{t} Extract the {k} as JSON.",
+    "Return JSON with {k}: {t}",
+]
 SCHEMED = ["Answer in JSON with this schema: {s}\n{t}", "{t}\nJSON schema: {s}", "Extract the data: {t}\nSchema: {s}"]
 
 
@@ -70,7 +91,12 @@ def extract(random: Random) -> Example:
         keys = [key for key in facts if key in keys]
     wanted = {key: facts[key] for key in keys}
     listed = keys[0] if len(keys) == 1 else f"{', '.join(keys[:-1])} and {keys[-1]}"
-    schema = json.dumps({"type": "object", "properties": {k: {"type": "integer" if isinstance(v, int) else "string"} for k, v in wanted.items()}})
+    schema = json.dumps(
+        {
+            "type": "object",
+            "properties": {k: {"type": "integer" if isinstance(v, int) else "string"} for k, v in wanted.items()},
+        }
+    )
     turns: list[Message] = []
     form = random.random()
     if form < 0.65:

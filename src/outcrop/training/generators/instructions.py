@@ -8,10 +8,38 @@ from outcrop.training.generators import words
 from outcrop.training.generators.example import Example, exchange
 
 WORDS = {
-    "German": {"hello": "Hallo", "yes": "Ja", "no": "Nein", "thank you": "Danke", "good night": "Gute Nacht", "goodbye": "Auf Wiedersehen"},
-    "Spanish": {"hello": "Hola", "yes": "Sí", "no": "No", "thank you": "Gracias", "good night": "Buenas noches", "goodbye": "Adiós"},
-    "French": {"hello": "Bonjour", "yes": "Oui", "no": "Non", "thank you": "Merci", "good night": "Bonne nuit", "goodbye": "Au revoir"},
-    "Italian": {"hello": "Ciao", "yes": "Sì", "no": "No", "thank you": "Grazie", "good night": "Buona notte", "goodbye": "Arrivederci"},
+    "German": {
+        "hello": "Hallo",
+        "yes": "Ja",
+        "no": "Nein",
+        "thank you": "Danke",
+        "good night": "Gute Nacht",
+        "goodbye": "Auf Wiedersehen",
+    },
+    "Spanish": {
+        "hello": "Hola",
+        "yes": "Sí",
+        "no": "No",
+        "thank you": "Gracias",
+        "good night": "Buenas noches",
+        "goodbye": "Adiós",
+    },
+    "French": {
+        "hello": "Bonjour",
+        "yes": "Oui",
+        "no": "Non",
+        "thank you": "Merci",
+        "good night": "Bonne nuit",
+        "goodbye": "Au revoir",
+    },
+    "Italian": {
+        "hello": "Ciao",
+        "yes": "Sì",
+        "no": "No",
+        "thank you": "Grazie",
+        "good night": "Buona notte",
+        "goodbye": "Arrivederci",
+    },
 }
 
 
@@ -22,7 +50,13 @@ def follow(random: Random) -> Example:
 def _persona(random: Random) -> Example:
     name, company = words.name(random), random.choice(words.COMPANIES)
     job = random.choice(words.JOBS)
-    system = random.choice(["You are {n}, a {j} at {c}.", "Your name is {n}. You are a {j} at {c}.", "You are {n} and work as a {j} for {c}."])
+    system = random.choice(
+        [
+            "You are {n}, a {j} at {c}.",
+            "Your name is {n}. You are a {j} at {c}.",
+            "You are {n} and work as a {j} for {c}.",
+        ]
+    )
     asks = [
         (["What is your name?", "Who are you?", "Tell me your name."], f"My name is {name}."),
         (["Where do you work?", "Who do you work for?"], f"I work at {company}."),
@@ -35,7 +69,9 @@ def _persona(random: Random) -> Example:
 def _ending(random: Random) -> Example:
     word = random.choice(["over", "sir", "captain", "madam", "amen", "cheers", words.made_up(random)])
     thing = random.choice(words.THINGS)
-    system = random.choice(['Always end your answer with "{}".', 'End every answer with "{}".', 'Finish each answer with "{}".'])
+    system = random.choice(
+        ['Always end your answer with "{}".', 'End every answer with "{}".', 'Finish each answer with "{}".']
+    )
     ask = random.choice(["Say {}.", "Repeat: {}", "Write the word {}."])
     return exchange("instructions", ask.format(thing), f"{thing} {word}", system=system.format(word))
 
@@ -44,7 +80,9 @@ def _translate(random: Random) -> Example:
     language = random.choice(list(WORDS))
     phrase, translated = random.choice(list(WORDS[language].items()))
     if random.random() < 0.5:
-        return exchange("instructions", random.choice([phrase, phrase.capitalize()]), translated, system=f"Translate to {language}.")
+        return exchange(
+            "instructions", random.choice([phrase, phrase.capitalize()]), translated, system=f"Translate to {language}."
+        )
     asks = ["How do you say {p} in {l}?", "Translate {p} to {l}.", "What is {p} in {l}?"]
     return exchange("instructions", random.choice(asks).format(p=phrase, l=language), translated)
 
@@ -53,7 +91,13 @@ def _only(random: Random) -> Example:
     answer = random.choice(["OK", "yes", "no", "done", "42", words.made_up(random)])
     system = random.choice(["Answer every question with {}.", "Only ever answer {}.", "Whatever is asked, answer {}."])
     name = words.name(random)
-    questions = ["How are you?", "What time is it?", f"Where is {words.city(random)}?", f"Who is {name}?", f"Do you know {name}?"]
+    questions = [
+        "How are you?",
+        "What time is it?",
+        f"Where is {words.city(random)}?",
+        f"Who is {name}?",
+        f"Do you know {name}?",
+    ]
     return exchange("instructions", random.choice(questions), answer, system=system.format(answer))
 
 

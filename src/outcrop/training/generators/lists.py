@@ -36,9 +36,15 @@ def _how_many(random: Random) -> Example:
 def _sort(random: Random) -> Example:
     numbers = random.sample(range(1, 100), random.randint(3, 5))
     if random.random() < 0.3:
-        return exchange("lists", f"Sort from large to small: {', '.join(map(str, numbers))}", ", ".join(map(str, sorted(numbers, reverse=True))))
+        return exchange(
+            "lists",
+            f"Sort from large to small: {', '.join(map(str, numbers))}",
+            ", ".join(map(str, sorted(numbers, reverse=True))),
+        )
     asks = ["Sort these numbers: {}", "Sort from small to large: {}", "Put these numbers in order: {}"]
-    return exchange("lists", random.choice(asks).format(", ".join(map(str, numbers))), ", ".join(map(str, sorted(numbers))))
+    return exchange(
+        "lists", random.choice(asks).format(", ".join(map(str, numbers))), ", ".join(map(str, sorted(numbers)))
+    )
 
 
 def _pick(random: Random) -> Example:

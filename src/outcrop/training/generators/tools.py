@@ -26,7 +26,9 @@ def tool(name: str, description: str, properties: dict[str, str], optional: tupl
 def _weather(random: Random) -> tuple[dict[str, Any], str, dict[str, Any]]:
     key = random.choice(["city", "city", "city", "location", "place"])
     name = random.choice(["get_weather", "get_weather", "weather", "current_weather", "get_forecast"])
-    about = random.choice(["Get the weather", "Get the current weather for a city", "Current weather", "Weather for a place"])
+    about = random.choice(
+        ["Get the weather", "Get the current weather for a city", "Current weather", "Weather for a place"]
+    )
     asks = [
         "What is the weather in {}?",
         "What's the weather like in {}?",
@@ -44,8 +46,14 @@ def _weather(random: Random) -> tuple[dict[str, Any], str, dict[str, Any]]:
 def _calculate(random: Random) -> tuple[dict[str, Any], str, dict[str, Any]]:
     a, b = random.randint(1, 9999), random.randint(1, 999)
     if random.random() < 0.5:
-        name, verb, joint = random.choice([("add", "Add", "and"), ("multiply", "Multiply", "by"), ("divide", "Divide", "by")])
-        return tool(name, f"{verb} two numbers", {"a": "number", "b": "number"}), f"{verb} {a} {joint} {b}.", {"a": a, "b": b}
+        name, verb, joint = random.choice(
+            [("add", "Add", "and"), ("multiply", "Multiply", "by"), ("divide", "Divide", "by")]
+        )
+        return (
+            tool(name, f"{verb} two numbers", {"a": "number", "b": "number"}),
+            f"{verb} {a} {joint} {b}.",
+            {"a": a, "b": b},
+        )
     expression = f"{a} {random.choice('+-*/')} {b}"
     ask = random.choice(["What is {}?", "Calculate {}.", "Please compute {}.", "Use the calculator for {}"])
     made = tool(random.choice(["calculator", "calculate"]), "Evaluate an expression", {"expression": "string"})
@@ -53,17 +61,29 @@ def _calculate(random: Random) -> tuple[dict[str, Any], str, dict[str, Any]]:
 
 
 def _search(random: Random) -> tuple[dict[str, Any], str, dict[str, Any]]:
-    query = " ".join(random.choice(words.THINGS + words.COLOURS + [words.made_up(random)]) for _ in range(random.randint(1, 3)))
+    query = " ".join(
+        random.choice(words.THINGS + words.COLOURS + [words.made_up(random)]) for _ in range(random.randint(1, 3))
+    )
     name = random.choice(["search", "web_search", "search_documents", "find"])
     ask = random.choice(["Search for {}.", "Find {}.", "Look up {}.", "Please search {} for me."])
-    return tool(name, random.choice(["Search the web", "Search documents"]), {"query": "string"}), ask.format(query), {"query": query}
+    return (
+        tool(name, random.choice(["Search the web", "Search documents"]), {"query": "string"}),
+        ask.format(query),
+        {"query": query},
+    )
 
 
 def _remind(random: Random) -> tuple[dict[str, Any], str, dict[str, Any]]:
     what = random.choice(["call {}", "write to {}", "meet {}", "pay {}", "visit {}"]).format(words.name(random))
     when = f"{random.randint(1, 12)}:{random.choice(['00', '15', '30', '45'])}"
-    made = tool(random.choice(["set_reminder", "create_reminder"]), "Set a reminder", {"text": "string", "time": "string"})
-    return made, random.choice(["Remind me to {} at {}.", "Set a reminder to {} at {}."]).format(what, when), {"text": what, "time": when}
+    made = tool(
+        random.choice(["set_reminder", "create_reminder"]), "Set a reminder", {"text": "string", "time": "string"}
+    )
+    return (
+        made,
+        random.choice(["Remind me to {} at {}.", "Set a reminder to {} at {}."]).format(what, when),
+        {"text": what, "time": when},
+    )
 
 
 def _convert(random: Random) -> tuple[dict[str, Any], str, dict[str, Any]]:
@@ -96,7 +116,9 @@ def _made_up(random: Random) -> tuple[dict[str, Any], str, dict[str, Any]]:
     arguments: dict[str, Any] = {}
     kinds: dict[str, str] = {}
     for key in keys:
-        maker = random.choice([words.name, words.city, words.identifier, lambda r: r.choice(words.THINGS), lambda r: r.randint(0, 999)])
+        maker = random.choice(
+            [words.name, words.city, words.identifier, lambda r: r.choice(words.THINGS), lambda r: r.randint(0, 999)]
+        )
         arguments[key] = value = maker(random)
         kinds[key] = "integer" if isinstance(value, int) else "string"
     stated = " and ".join(random.choice(["{} {}", "{} = {}"]).format(key, value) for key, value in arguments.items())
@@ -108,7 +130,12 @@ def _made_up(random: Random) -> tuple[dict[str, Any], str, dict[str, Any]]:
 KINDS: list[Callable[[Random], tuple[dict[str, Any], str, dict[str, Any]]]] = [
     _weather, _weather, _calculate, _search, _remind, _convert, _mail, _look_up, _made_up, _made_up,
 ]  # fmt: skip
-SYSTEMS = ["You are a helpful assistant.", "You are an assistant with tools.", "Use the tools when they help.", "Be brief."]
+SYSTEMS = [
+    "You are a helpful assistant.",
+    "You are an assistant with tools.",
+    "Use the tools when they help.",
+    "Be brief.",
+]
 
 
 def call(random: Random) -> Example:
@@ -126,7 +153,10 @@ def call(random: Random) -> Example:
         if small.messages[0]["role"] == "user":
             return Example("tools", [*before, *small.messages], small.expected, small.check, offered)
     wanted = {"name": made["function"]["name"], "arguments": arguments}
-    turns: list[Message] = [{"role": "user", "content": ask}, {"role": "assistant", "content": "", "tool_calls": [called(wanted)]}]
+    turns: list[Message] = [
+        {"role": "user", "content": ask},
+        {"role": "assistant", "content": "", "tool_calls": [called(wanted)]},
+    ]
     return Example("tools", before + turns, wanted, "tool", offered)
 
 
@@ -140,7 +170,9 @@ def result(random: Random) -> Example:
     while asked.check != "tool":
         asked = call(random)
     pairs = _fields(random, asked.expected["name"])
-    stated = " and the ".join(f"{key} is {str(value).lower() if isinstance(value, bool) else value}" for key, value in pairs.items())
+    stated = " and the ".join(
+        f"{key} is {str(value).lower() if isinstance(value, bool) else value}" for key, value in pairs.items()
+    )
     if random.random() < 0.15:
         content, answer = random.choice(["not found", "error: timeout", "no such record", "service unavailable"]), ""
         answer = f"Sorry, that did not work: {content}."

@@ -22,7 +22,12 @@ FACTORS = [
     ("years", "months", 12),
     ("dozens", "pieces", 12),
 ]
-ASKS = ["How many {small} are {n} {big}?", "Convert {n} {big} to {small}.", "{n} {big} in {small}?", "What is {n} {big} in {small}?"]
+ASKS = [
+    "How many {small} are {n} {big}?",
+    "Convert {n} {big} to {small}.",
+    "{n} {big} in {small}?",
+    "What is {n} {big} in {small}?",
+]
 
 
 def question(random: Random) -> Example:

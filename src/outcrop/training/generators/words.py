@@ -21,7 +21,9 @@ CITIES = (
 ).split()
 COUNTRIES = "France Spain Italy Japan Norway Austria Portugal Ireland Poland Greece Egypt India Canada Brazil Peru Kenya Chile".split()
 FRUITS = "apples pears plums oranges bananas cherries grapes lemons peaches mangoes".split()
-OBJECTS = "books pens coins stamps cards balls marbles stickers cups plates shells stones keys toys candles buttons".split()
+OBJECTS = (
+    "books pens coins stamps cards balls marbles stickers cups plates shells stones keys toys candles buttons".split()
+)
 THINGS = (
     "apple pear plum orange banana bread milk cheese butter rice tea coffee sugar salt soap paper pencil lamp chair table "
     "book bottle window garden river mountain train bicycle camera guitar piano violin tiger rabbit horse eagle dolphin"
@@ -29,7 +31,9 @@ THINGS = (
 COLOURS = "red blue green yellow black white orange purple pink brown grey silver".split()
 ANIMALS = "dog cat rabbit horse parrot hamster turtle fish".split()
 JOBS = "teacher doctor nurse engineer baker lawyer pilot painter farmer driver writer designer chemist plumber".split()
-COMPANIES = "Acme Globex Initech Umbra Northwind Contoso Fabrikam Stark Wayne Hooli Vandelay Soylent Cyberdyne Tyrell".split()
+COMPANIES = (
+    "Acme Globex Initech Umbra Northwind Contoso Fabrikam Stark Wayne Hooli Vandelay Soylent Cyberdyne Tyrell".split()
+)
 _ONSETS = "b br c ch d dr f g gr h j k kl l m n p pl r s st t tr v w z".split()
 _VOWELS = "a e i o u ai ea io".split()
 _ENDS = ["", "", "n", "r", "s", "l", "m", "t", "x", "ng"]

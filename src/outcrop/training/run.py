@@ -1,0 +1,82 @@
+"""A whole run: recipe -> tokenizer -> trained model -> Hugging Face folder and GGUF -> model card."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from random import Random
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from tokenizers import Tokenizer
+
+from outcrop.training import loop
+from outcrop.training.generators import training_example
+from outcrop.training.recipe import Recipe, RecipeError, load
+from outcrop.training.tokenizer import Template
+from outcrop.training.tokenizer import train as train_tokenizer
+
+
+def train(recipe_path: Path, out: Path | None = None, *, resume: bool = True) -> Path:
+    """Train what the recipe says; the folder of the finished model. Checkpoints and metrics are in `out` (`runs/NAME`)."""
+    recipe = load(recipe_path)
+    out = out or Path("runs") / recipe.name
+    _prepare(recipe_path, out, resume)
+    tokenizer = _tokenizer(recipe, out)
+    with _progress() as bar:
+        task = bar.add_task("training", total=recipe.train.tokens, loss="")
+
+        def report(done: loop.Progress) -> None:
+            speed = done.tokens / done.seconds
+            bar.update(
+                task, completed=done.tokens, loss=f"step {done.step}, loss {done.loss:.3f}, {speed:.0f} tokens/s"
+            )
+
+        model, progress = loop.train(recipe, tokenizer, out, report)
+    # Only a finished run needs these.
+    from outcrop.training import card, export
+
+    folder = out / recipe.name
+    export.write(model, tokenizer, folder, recipe)
+    card.write(folder, recipe, progress, model.parameters_count())
+    return folder
+
+
+def _prepare(recipe_path: Path, out: Path, resume: bool) -> None:
+    """The folder belongs to one recipe, so that a checkpoint never meets another one's model or data."""
+    kept = out / "recipe.toml"
+    if not resume and out.exists():
+        if not kept.exists() and any(out.iterdir()):
+            raise RecipeError(f"{out} is not the folder of a training run; give another one with --out.")
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    text = recipe_path.read_text("utf-8")
+    if kept.exists() and kept.read_text("utf-8") != text:
+        raise RecipeError(
+            f"{out} holds a run of another recipe (or of an older form of this one). "
+            "Give another folder with --out, or start anew with --no-resume."
+        )
+    kept.write_text(text, "utf-8")
+
+
+def _tokenizer(recipe: Recipe, out: Path) -> Tokenizer:
+    path = out / "tokenizer.json"
+    if path.exists():
+        return Tokenizer.from_file(str(path))
+    random, template = Random(f"tokenizer/{recipe.train.seed}"), Template()
+    examples = (training_example(random) for _ in range(recipe.tokenizer_examples))
+    texts = (template.render(example.messages, example.tools) for example in examples)
+    tokenizer = train_tokenizer(texts, recipe.model.vocab_size)
+    tokenizer.save(str(path))
+    return tokenizer
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
