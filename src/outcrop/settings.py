@@ -48,7 +48,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `path` is a GGUF file or a Hugging Face folder (llamacpp, vllm); `url` an OpenAI-compatible base URL such as
     `http://127.0.0.1:8000/v1` (openai); `model` the name the engine knows it by; `api_key_env` names the environment
-    variable that holds its key; `script` is the scripted engine's file of prepared answers.
+    variable that holds its key; `script` is the scripted engine's file of prepared answers; `projector` is the GGUF file
+    that turns images into embeddings (llamacpp); `python` the interpreter that has vLLM, if not Outcrop's own.
     """
 
     id: str
@@ -68,6 +69,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     accelerator: Literal["cpu", "cuda", "neuron"] = "cpu"
+    projector: str | None = None
+    python: str | None = None
     images: bool = False
     tools: bool | None = None
     embeddings: bool = False

@@ -1,0 +1,279 @@
+"""All engines of a server: made from the settings, started on first use or before, unloaded when idle or when memory is short."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from outcrop.engines.engine import (
+    Capabilities,
+    ChatRequest,
+    CompletionRequest,
+    Delta,
+    Engine,
+    EngineBusy,
+    EngineError,
+    Unsupported,
+    Usage,
+)
+from outcrop.engines.supervisor import Supervisor
+from outcrop.settings import EngineSettings, ModelSpec
+
+T = TypeVar("T")
+
+# How often idle engines are looked for.
+SWEEP_SECONDS = 5.0
+
+logger = logging.getLogger("outcrop.engines")
+
+
+class Local(Engine, Protocol):
+    """An engine that runs in a process here."""
+
+    process: Supervisor
+
+    @property
+    def memory_bytes(self) -> int: ...
+
+
+def make(spec: ModelSpec, settings: EngineSettings, home: Path) -> tuple[Engine, Callable[[], Capabilities]]:
+    """The engine that the spec names, and how to ask what it can do without starting it."""
+    if spec.engine == "llamacpp":
+        from outcrop.engines.llamacpp.engine import LlamaCpp
+
+        llamacpp = LlamaCpp(spec, settings, home)
+        return llamacpp, lambda: llamacpp.able
+    if spec.engine == "openai":
+        from outcrop.engines.openai.engine import OpenAi
+
+        if spec.url is None:
+            raise EngineError(
+                f"The model {spec.id} needs a url: an OpenAI-compatible one such as http://127.0.0.1:8000/v1."
+            )
+        openai = OpenAi(spec)
+        return openai, lambda: openai.able
+    if spec.engine == "vllm":
+        from outcrop.engines.vllm import Vllm
+
+        vllm = Vllm(spec, settings, home)
+        return vllm, lambda: vllm.able
+    from outcrop.engines.scripted import Scripted
+
+    scripted = Scripted(spec)
+    return scripted, lambda: scripted.able
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One model's engine, or the problem it has; who uses it, and since when nobody does."""
+
+    spec: ModelSpec
+    engine: Engine | None
+    able: Callable[[], Capabilities] | None
+    problem: str = ""
+    users: int = 0
+    idle_since: float = field(default_factory=time.monotonic)
+
+    @property
+    def local(self) -> Local | None:
+        engine = self.engine
+        return engine if engine is not None and hasattr(engine, "process") else None  # type: ignore[return-value]  # by its mark
+
+    @property
+    def state(self) -> str:
+        if self.engine is None:
+            return "failed"
+        return self.local.process.state if self.local is not None else "ready"
+
+
+class Engines:
+    """`get` gives an engine that starts itself; a model that cannot be served raises when it is used, not at start."""
+
+    def __init__(self, specs: Sequence[ModelSpec], settings: EngineSettings, *, home: Path) -> None:
+        self._settings = settings
+        self._entries = {spec.id: self._entry(spec, home) for spec in specs}
+        self._room = asyncio.Lock()
+        self._sweeper: asyncio.Task[None] | None = None
+        self._warming: set[asyncio.Task[None]] = set()
+        self._pooled: dict[str, Engine] = {
+            name: entry.engine if entry.local is None else _Pooled(self, entry, entry.local)
+            for name, entry in self._entries.items()
+            if entry.engine is not None
+        }
+
+    def _entry(self, spec: ModelSpec, home: Path) -> _Entry:
+        try:
+            engine, able = make(spec, self._settings, home)
+        except EngineError as problem:
+            logger.error("%s cannot be served: %s", spec.id, problem)
+            return _Entry(spec, None, None, str(problem))
+        return _Entry(spec, engine, able)
+
+    def get(self, model_id: str) -> Engine:
+        """EngineError if the model cannot be served at all."""
+        found = self._pooled.get(model_id)
+        if found is None:
+            raise EngineError(self._entries[model_id].problem)
+        return found
+
+    def capabilities(self, model_id: str) -> Capabilities:
+        """Known without a start, from the model's file or the settings. EngineError if it cannot be served."""
+        entry = self._entries[model_id]
+        if entry.able is None:
+            raise EngineError(entry.problem)
+        return entry.able()
+
+    def status(self) -> list[dict[str, object]]:
+        return [self._status(entry) for entry in self._entries.values()]
+
+    def _status(self, entry: _Entry) -> dict[str, object]:
+        status: dict[str, object] = {"model": entry.spec.id, "engine": entry.spec.engine, "state": entry.state}
+        if entry.local is not None:
+            status["requests"] = entry.users
+            status["restarts"] = entry.local.process.restarts
+        if entry.state == "failed":
+            status["problem"] = entry.problem or (entry.local.process.problem if entry.local else "")
+        return status
+
+    async def prewarm(self) -> None:
+        """Begin to load what is to be loaded before the first request, and to look for idle engines."""
+        self._sweeper = asyncio.create_task(self._sweep())
+        for entry in self._entries.values():
+            if entry.engine is not None and (entry.spec.prewarm or entry.spec.engine == "openai"):
+                task = asyncio.create_task(self._warm(entry))
+                self._warming.add(task)
+                task.add_done_callback(self._warming.discard)
+
+    async def _warm(self, entry: _Entry) -> None:
+        try:
+            await self.get(entry.spec.id).start()
+        except EngineError as problem:
+            logger.warning("%s is not warm: %s", entry.spec.id, problem)
+
+    async def close(self) -> None:
+        tasks = [task for task in (self._sweeper, *self._warming) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(
+            *(entry.engine.close() for entry in self._entries.values() if entry.engine is not None),
+            return_exceptions=True,
+        )
+
+    async def make_room(self, entry: _Entry, local: Local) -> None:
+        """Start `local`, unloading what nobody uses, longest idle first, until it fits into the budget of memory."""
+        if local.ready():
+            return
+        if self._settings.memory_mb is not None:
+            async with self._room:
+                await self._unload_for(entry, local, self._settings.memory_mb * 1024 * 1024)
+        await local.start()
+
+    async def _unload_for(self, entry: _Entry, local: Local, budget: int) -> None:
+        needed = local.memory_bytes
+        loaded = [e for e in self._entries.values() if e is not entry and e.state in ("starting", "ready")]
+        for other in sorted(loaded, key=lambda e: e.idle_since):
+            if _taken(loaded) + needed <= budget:
+                return
+            if other.users == 0 and other.local is not None:
+                logger.info("%s is unloaded to make room for %s", other.spec.id, entry.spec.id)
+                await other.local.process.stop()
+        if _taken(loaded) + needed <= budget:
+            return
+        if not _taken(loaded):
+            raise EngineError(
+                f"{entry.spec.id} needs about {needed >> 20} MB and engines.memory_mb is {budget >> 20}. Raise it."
+            )
+        raise EngineBusy("Other models are in use and take the memory that this one needs.", 5.0)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(min(SWEEP_SECONDS, max(0.1, self._settings.idle_seconds / 4)))
+            for entry in self._entries.values():
+                idle = entry.users == 0 and time.monotonic() - entry.idle_since > self._settings.idle_seconds
+                if idle and entry.local is not None and entry.local.ready() and not entry.spec.prewarm:
+                    logger.info(
+                        "%s is unloaded after %.0f s without a request", entry.spec.id, self._settings.idle_seconds
+                    )
+                    await entry.local.process.stop()
+
+
+class _Pooled:
+    """A local engine whose use is counted, so that nothing is unloaded under a request."""
+
+    def __init__(self, engines: Engines, entry: _Entry, local: Local) -> None:
+        self._engines = engines
+        self._entry = entry
+        self._local = local
+
+    @contextlib.contextmanager
+    def _used(self) -> Iterator[None]:
+        self._entry.users += 1
+        try:
+            yield
+        finally:
+            self._entry.users -= 1
+            self._entry.idle_since = time.monotonic()
+
+    async def start(self) -> None:
+        with self._used():
+            await self._engines.make_room(self._entry, self._local)
+
+    async def capabilities(self) -> Capabilities:
+        return await self._local.capabilities()
+
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        with self._used():
+            await self._engines.make_room(self._entry, self._local)
+            async with aclosing(_generator(self._local.chat(request))) as deltas:
+                async for delta in deltas:
+                    yield delta
+
+    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
+        with self._used():
+            await self._engines.make_room(self._entry, self._local)
+            async with aclosing(_generator(self._local.complete(request))) as deltas:
+                async for delta in deltas:
+                    yield delta
+
+    async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
+        return await self._with(lambda: self._local.count_tokens(request))
+
+    async def embed(self, texts: Sequence[str]) -> tuple[list[list[float]], Usage]:
+        return await self._with(lambda: self._local.embed(texts))
+
+    async def rerank(self, query: str, documents: Sequence[str]) -> tuple[list[float], Usage]:
+        return await self._with(lambda: self._local.rerank(query, documents))
+
+    async def _with(self, call: Callable[[], Awaitable[T]]) -> T:
+        with self._used():
+            await self._engines.make_room(self._entry, self._local)
+            return await call()
+
+    def ready(self) -> bool:
+        return self._local.ready()
+
+    async def close(self) -> None:
+        await self._local.close()
+
+
+def _taken(entries: Sequence[_Entry]) -> int:
+    """Bytes of those that are loaded."""
+    return sum(e.local.memory_bytes for e in entries if e.local is not None and e.state in ("starting", "ready"))
+
+
+def _generator(deltas: object) -> AsyncGenerator[Delta, None]:
+    """Engines promise an iterator that can be closed (`Engine.chat`), which its type does not say."""
+    if not isinstance(deltas, AsyncGenerator):
+        raise Unsupported("streaming", "the engine's answer cannot be closed")
+    return deltas
+
+
+__all__ = ["Engines", "make"]
