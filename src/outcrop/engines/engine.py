@@ -75,7 +75,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """`any`: some tool must be called; `tool`: exactly the tool `name`; `none`: tools are shown but may not be called."""
+    """`any`: some tool must be called; `tool`: exactly the tool `name`; `none`: none may be called."""
 
     mode: Literal["auto", "any", "tool", "none"] = "auto"
     name: str | None = None

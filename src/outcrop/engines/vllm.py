@@ -27,13 +27,13 @@ from outcrop.settings import EngineSettings, ModelSpec
 _ARGUMENTS = {
     "cuda": (),
     "cpu": ("--enforce-eager",),
-    # Neuron compiles one graph a shape: few sequences, whole blocks (vLLM's Neuron plug-in).
-    "neuron": ("--max-num-seqs", "8", "--no-enable-prefix-caching"),
+    # Each batch shape is compiled: few of them (AWS's quick start for the vLLM Neuron plug-in, Neuron 2.31).
+    "neuron": ("--max-num-seqs", "4"),
 }
 _ENVIRONMENT = {
     "cuda": {},
     "cpu": {"VLLM_CPU_KVCACHE_SPACE": "4", "CUDA_VISIBLE_DEVICES": ""},
-    "neuron": {"VLLM_PLUGINS": "neuron", "VLLM_NEURON_FRAMEWORK": "neuronx-distributed-inference"},
+    "neuron": {"VLLM_NEURON_COMPILATION_TIMEOUT": "3600", "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": "3600"},
 }
 # Loading and compiling takes minutes, on Neuron up to an hour the first time.
 START_SECONDS = {"cuda": 900.0, "cpu": 600.0, "neuron": 3600.0}

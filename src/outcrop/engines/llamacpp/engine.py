@@ -112,10 +112,7 @@ class LlamaCpp:
         self._check(request)
         with self._admitted():
             http = await self._started()
-            if request.tools and request.tool_choice.mode in ("any", "tool"):
-                answer = self._called(http, request)
-            else:
-                answer = self._chatted(http, request)
+            answer = self._called(http, request) if _must_call(request) else self._chatted(http, request)
             async with aclosing(answer) as deltas:
                 async for delta in deltas:
                     yield delta
@@ -133,7 +130,12 @@ class LlamaCpp:
         if isinstance(request, ChatRequest):
             self._check(request)
         http = await self._started()
-        prompt = request.prompt if isinstance(request, CompletionRequest) else await _prompt(http, request)
+        if isinstance(request, CompletionRequest):
+            prompt = request.prompt
+        elif _must_call(request):
+            prompt = await self._call_prompt(http, request)
+        else:
+            prompt = await _prompt(http, request)
         answer = await http.post("//tokenize", {"content": prompt, "add_special": True, "parse_special": True})
         return len(answer["tokens"])
 
@@ -200,9 +202,7 @@ class LlamaCpp:
 
     async def _called(self, http: Http, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """One call of a tool, whatever the model's quality: decoding is held to the call's schema."""
-        prompt = await _prompt(http, request, thinking=False)
-        if "<tool_call>" in (self.file.chat_template or ""):
-            prompt += "<tool_call>\n"
+        prompt = await self._call_prompt(http, request)
         body = {"prompt": prompt, **_native(request), "json_schema": call_schema(request.tools, request.tool_choice)}
         # A stop sequence is for what the model says; a call is not said.
         body.pop("stop", None)
@@ -217,6 +217,11 @@ class LlamaCpp:
                     for piece in reader.end(whole=whole):
                         yield piece
                     yield Finish("tool_calls", delta.usage) if whole else delta
+
+    async def _call_prompt(self, http: Http, request: ChatRequest) -> str:
+        """The conversation up to where a call's JSON begins."""
+        prompt = await _prompt(http, request, thinking=False)
+        return f"{prompt}<tool_call>\n" if "<tool_call>" in (self.file.chat_template or "") else prompt
 
     async def _completed(self, http: Http, body: Mapping[str, Any]) -> AsyncGenerator[Delta, None]:
         """llama.cpp's native completion, which says exactly why it ended."""
@@ -259,7 +264,7 @@ class LlamaCpp:
         parameters: dict[str, Any] = {
             "model.path": str(self.file.path),
             "model_alias": [spec.id],
-            "hostnames": str(socket),
+            "hostnames": [str(socket)],
             "api_keys": [self._key],
             "n_ctx": self.context_tokens * spec.slots,
             "n_parallel": spec.slots,
@@ -280,6 +285,10 @@ def default_threads() -> int:
     """One less than there are cores: at as many threads as free cores, llama.cpp's speed falls off a cliff."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores - 1)
+
+
+def _must_call(request: ChatRequest) -> bool:
+    return bool(request.tools) and request.tool_choice.mode in ("any", "tool")
 
 
 async def _prompt(http: Http, request: ChatRequest, *, thinking: bool = True) -> str:

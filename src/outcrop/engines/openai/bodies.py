@@ -28,7 +28,8 @@ from outcrop.engines.engine import (
 def chat_body(request: ChatRequest) -> dict[str, Any]:
     """Messages, tools, schema and sampling; `model` and `stream` are the caller's."""
     body: dict[str, Any] = {"messages": messages_of(request.messages), **sampling_body(request.sampling)}
-    if request.tools:
+    # Where none may be called none is shown: a model that sees tools writes calls, whatever it was told.
+    if request.tools and request.tool_choice.mode != "none":
         body["tools"] = [tool_body(tool) for tool in request.tools]
         body["tool_choice"] = _choice(request.tool_choice)
     if request.json_schema is not None:
@@ -71,7 +72,7 @@ def tool_body(tool: Tool) -> dict[str, Any]:
 def _choice(choice: ToolChoice) -> str | dict[str, Any]:
     if choice.mode == "tool":
         return {"type": "function", "function": {"name": choice.name}}
-    return {"auto": "auto", "any": "required", "none": "none"}[choice.mode]
+    return "required" if choice.mode == "any" else "auto"
 
 
 def messages_of(turns: Sequence[Message]) -> list[dict[str, Any]]:

@@ -109,7 +109,7 @@ class OpenAi:
             body: dict[str, Any] = {"model": self._model, "prompt": request.prompt}
         else:
             body = {"model": self._model, "messages": messages_of(request.messages), **continued(request)}
-            if request.tools:
+            if request.tools and request.tool_choice.mode != "none":
                 body["tools"] = [tool_body(tool) for tool in request.tools]
         try:
             answer = await self._http.post("//tokenize", body)

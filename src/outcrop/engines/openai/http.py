@@ -47,7 +47,7 @@ class Http:
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[list[dict[str, Any]], None]:
         """The JSON of server-sent events, as many at once as have arrived. Closing it closes the connection."""
         try:
-            async with self._opened().post(self._url(path), data=orjson.dumps(body)) as response:
+            async with await self._asked("POST", path, orjson.dumps(body)) as response:
                 if response.status >= 400:
                     raise error_of(response.status, await response.read(), response.headers, self._name)
                 async for events in _events(response, self._name):
@@ -64,7 +64,7 @@ class Http:
 
     async def _call(self, method: str, path: str, data: bytes | None) -> Any:
         try:
-            async with self._opened().request(method, self._url(path), data=data) as response:
+            async with await self._asked(method, path, data) as response:
                 body = await response.read()
                 if response.status >= 400:
                     raise error_of(response.status, body, response.headers, self._name)
@@ -73,6 +73,13 @@ class Http:
         except aiohttp.ClientError as problem:
             raise self._broken(problem) from None
         return _parsed(body, self._name)
+
+    async def _asked(self, method: str, path: str, data: bytes | None) -> aiohttp.ClientResponse:
+        """The answer's head. A kept connection that the server closed just now is no reason to fail: one more is tried."""
+        try:
+            return await self._opened().request(method, self._url(path), data=data)
+        except aiohttp.ServerDisconnectedError:
+            return await self._opened().request(method, self._url(path), data=data)
 
     def _broken(self, problem: aiohttp.ClientError) -> EngineFailed:
         if isinstance(problem, aiohttp.ClientConnectorError):
@@ -90,7 +97,8 @@ class Http:
             if self._socket is None:
                 connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=0)
             else:
-                connector = aiohttp.UnixConnector(str(self._socket), limit=0)
+                # llama.cpp closes a connection after a stream, and a new one over a Unix socket costs next to nothing.
+                connector = aiohttp.UnixConnector(str(self._socket), limit=0, force_close=True)
             headers = {"content-type": "application/json", **self._headers}
             self._session = aiohttp.ClientSession(
                 connector=connector, headers=headers, timeout=_TIMEOUT, trust_env=self._socket is None
