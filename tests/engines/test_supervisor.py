@@ -14,6 +14,7 @@ import pytest
 from outcrop.engines import supervisor
 from outcrop.engines.engine import EngineFailed
 from outcrop.engines.supervisor import Launch, Supervisor
+from tests.engines.waiting import until
 
 FOREVER = "import time; time.sleep(600)"
 
@@ -30,12 +31,6 @@ def launching(
     tmp_path: Path, code: str = FOREVER, ready: Callable[[], Awaitable[bool]] = at_once, seconds: float = 20
 ) -> Supervisor:
     return Supervisor("a model", lambda: Launch([sys.executable, "-c", code], {}, ready, tmp_path / "log", seconds))
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - the state of a process has no event
-            await asyncio.sleep(0.01)
 
 
 def alive(pid: int) -> bool:

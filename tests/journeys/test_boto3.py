@@ -201,7 +201,7 @@ def test_api_keys_work_over_tls(tls_server: Server, monkeypatch: pytest.MonkeyPa
         [sys.executable, "-m", "outcrop", "keys", "create", "--api-key", "--json"],
         env=dict(tls_server.environment), check=True, capture_output=True, text=True,
     )  # fmt: skip
-    long_term = json.loads(made.stdout)["api_key"]
+    long_term = json.loads(made.stdout)["ServiceApiKeyValue"]
     keys = Credentials(tls_server.environment["AWS_ACCESS_KEY_ID"], tls_server.environment["AWS_SECRET_ACCESS_KEY"])
     short_term = BedrockTokenGenerator().get_token(keys, tls_server.environment["AWS_REGION"])
     assert base64.b64decode(long_term.removeprefix("ABSK"))
