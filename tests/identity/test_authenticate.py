@@ -13,6 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
 from outcrop.errors import AwsError
+from outcrop.identity import sigv4
 from outcrop.identity.refusals import MISMATCH
 from outcrop.request import HttpRequest
 from tests.identity.door import URL, Door, received
@@ -369,3 +370,22 @@ def test_without_authentication_everybody_is_the_administrator(door: Door) -> No
     signed = door.signed(region="eu-north-1", credentials=BotoCredentials("any", "thing"))
     assert (door.knock(signed).kind, door.knock(signed).region) == ("none", "eu-north-1")
     assert door.knock(with_header(signed, "authorization", "Bearer x")).kind == "none"
+
+
+def test_http2_clients_sign_the_authority_instead_of_the_host(door: Door) -> None:
+    """As the AWS SDK for JavaScript does; the journeys have the real one."""
+    request = door.signed()
+    key, date = door.administrator.access_key, request.header("x-amz-date") or ""
+    signed = (":authority", "x-amz-date")
+    headers = {":authority": "127.0.0.1:8484", "x-amz-date": date}
+    digest = hashlib.sha256(request.body).hexdigest()
+    canonical = sigv4.canonical_request("POST", sigv4.canonical_path(request.raw_path), "", headers, signed, digest)
+    scope = f"{date[:8]}/us-east-1/bedrock/aws4_request"
+    text = sigv4.string_to_sign(date, scope, canonical)
+    value = (
+        f"{sigv4.ALGORITHM} Credential={key.id}/{scope}, SignedHeaders=:authority;x-amz-date, "
+        f"Signature={sigv4.signature(key.secret, date[:8], 'us-east-1', 'bedrock', text)}"
+    )
+    request = with_header(request, "authorization", value)
+    assert door.knock(request).kind == "sigv4"
+    assert refused(door, with_header(request, "host", "elsewhere:8484")).message == MISMATCH

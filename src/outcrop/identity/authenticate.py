@@ -23,6 +23,7 @@ from outcrop.request import HttpRequest
 
 # All of Bedrock's services sign as this one.
 SIGNING_NAME = "bedrock"
+AUTHORITY = ":authority"
 # Any name is served, but it goes into ARNs and tables.
 REGION = re.compile(r"[a-z0-9-]{1,40}")
 BEARER_SERVICES = frozenset({"bedrock", "bedrock-runtime"})
@@ -176,7 +177,7 @@ def _check_scope(claim: Claim) -> None:
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
             f"'{scope.date[:16]}' != '{claim.timestamp[:8]}', from '{claim.timestamp}'."
         )
-    if "host" not in claim.signed_headers:
+    if "host" not in claim.signed_headers and AUTHORITY not in claim.signed_headers:
         raise refusals.invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 
 
@@ -203,6 +204,9 @@ def _check_signature(
     announced = headers.get("x-amz-content-sha256")
     if announced is not None and announced != actual:
         raise refusals.invalid()
+    if AUTHORITY in claim.signed_headers:
+        # What HTTP/2 has in place of the Host header; the server hands it on as that.
+        headers = {**headers, AUTHORITY: headers.get("host", "")}
     path = sigv4.canonical_path(request.raw_path)
     canonical = sigv4.canonical_request(request.method, path, query, headers, claim.signed_headers, actual)
     scope = claim.scope

@@ -23,7 +23,8 @@ MAX_LENGTH = 4096
 
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _TIMESTAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# HTTP/2 clients sign `:authority`, which stands for the Host header.
+_HEADER_NAME = re.compile(r":authority|[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _QUERY_PARAMETERS = tuple(
     f"X-Amz-{name}" for name in ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature")
 )
