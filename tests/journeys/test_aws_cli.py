@@ -45,6 +45,6 @@ def test_invokes_a_native_body(server: Server, tmp_path: Path) -> None:
     out = tmp_path / "answer.json"
     aws(
         server, "bedrock-runtime", "invoke-model", "--model-id", MODEL,
-        "--cli-binary-format", "raw-in-base64-out", "--body", json.dumps(body), str(out),
+        "--body", json.dumps(body), str(out),
     )  # fmt: skip
     assert json.loads(out.read_text())["type"] == "message"
