@@ -1,0 +1,40 @@
+"""Model files: which are served, which are refused, and how a Hugging Face folder becomes a GGUF file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from outcrop.engines.weights.errors import WeightsError
+
+__all__ = ["WeightsError", "servable"]
+
+
+def servable(path: Path, cache: Path) -> Path:
+    """The GGUF file to serve for `path`: the file itself, or what a Hugging Face folder was converted to, once, in `cache`."""
+    if not path.exists():
+        raise WeightsError(f"The model's path {path} does not exist.")
+    if path.is_file():
+        from outcrop.engines.weights import gguf
+
+        gguf.inspect(path)
+        return path
+    from outcrop.engines.weights import huggingface
+
+    folder = huggingface.check(path)
+    target = cache / f"{path.resolve().name}-{fingerprint(path)}.gguf"
+    if not target.exists():
+        from outcrop.engines.weights import convert
+
+        cache.mkdir(parents=True, exist_ok=True)
+        convert.to_gguf(folder.path, target)
+    return target
+
+
+def fingerprint(folder: Path) -> str:
+    """Changes when a file of the folder does: names, sizes and times are enough, and weights are long to read."""
+    digest = hashlib.sha256(str(folder.resolve()).encode())
+    for path in sorted(folder.iterdir()):
+        stat = path.stat()
+        digest.update(f"{path.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
