@@ -21,10 +21,11 @@ class RequestLog:
     def write(self, **fields: object) -> None:
         if self.mode == "off":
             return
-        if self.mode == "json":
-            line = orjson.dumps({"time": _now(), "level": "info", **fields}, default=str) + b"\n"
-        else:
-            line = _text(fields)
+        line = (
+            orjson.dumps({"time": _now(), "level": "info", **fields}, default=str) + b"\n"
+            if self.mode == "json"
+            else _text(fields)
+        )
         sys.stderr.buffer.write(line)
         sys.stderr.buffer.flush()
 

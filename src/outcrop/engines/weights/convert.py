@@ -1,0 +1,271 @@
+"""A Hugging Face folder as a GGUF file for llama.cpp: Llama, Mistral, Qwen2 and Qwen3 with byte-level BPE.
+
+Needs the extra `train`. Tensors are read, quantised and written one at a time, so that memory holds one, not the model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from outcrop.engines.weights import huggingface
+from outcrop.engines.weights.errors import WeightsError
+from outcrop.engines.weights.huggingface import HfFolder
+from outcrop.engines.weights.safetensors import Tensor
+from outcrop.engines.weights.vocabulary import vocabulary_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+
+Quantization = Literal["f16", "q8_0"]
+
+# Hugging Face's name within a layer -> GGUF's
+_LAYER = {
+    "input_layernorm.weight": "attn_norm.weight",
+    "self_attn.q_proj.weight": "attn_q.weight",
+    "self_attn.k_proj.weight": "attn_k.weight",
+    "self_attn.v_proj.weight": "attn_v.weight",
+    "self_attn.o_proj.weight": "attn_output.weight",
+    "self_attn.q_proj.bias": "attn_q.bias",
+    "self_attn.k_proj.bias": "attn_k.bias",
+    "self_attn.v_proj.bias": "attn_v.bias",
+    "self_attn.q_norm.weight": "attn_q_norm.weight",
+    "self_attn.k_norm.weight": "attn_k_norm.weight",
+    "post_attention_layernorm.weight": "ffn_norm.weight",
+    "mlp.gate_proj.weight": "ffn_gate.weight",
+    "mlp.up_proj.weight": "ffn_up.weight",
+    "mlp.down_proj.weight": "ffn_down.weight",
+}
+_OUTER = {
+    "model.embed_tokens.weight": "token_embd.weight",
+    "model.norm.weight": "output_norm.weight",
+    "lm_head.weight": "output.weight",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The numbers of config.json that a converter needs."""
+
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    inner: int
+    context: int
+    epsilon: float
+    theta: float
+    scaling: Mapping[str, Any]
+    tied: bool
+
+
+def to_gguf(folder: Path, target: Path, quantization: Quantization = "q8_0") -> None:
+    """Written beside the target and renamed, so that there is a whole file or none. WeightsError if it cannot be done."""
+    try:
+        import gguf
+        import numpy  # noqa: F401 - gguf needs it, and says so less plainly
+    except ImportError:
+        raise WeightsError(
+            f"{folder} must be converted, which needs: pip install 'outcrop[train]'. Or give a GGUF file."
+        ) from None
+    source = huggingface.check(folder)
+    shape, partial = _shape(source), target.with_suffix(".gguf.partial")
+    writer = gguf.GGUFWriter(partial, source.architecture)
+    try:
+        _describe(writer, source, shape, gguf.LlamaFileType, quantization)
+        names = list(_named(source, shape))
+        for name, tensor in names:
+            _announce(writer, name, tensor, _kind(name, tensor, quantization))
+        if _scaling_kind(shape) == "llama3":
+            writer.add_tensor_info("rope_freqs.weight", (shape.head_width // 2,), _float32(), shape.head_width * 2)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for name, tensor in names:
+            writer.write_tensor_data(
+                _encoded(_prepared(name, tensor, source, shape), _kind(name, tensor, quantization))
+            )
+        if _scaling_kind(shape) == "llama3":
+            writer.write_tensor_data(_rope_factors(shape))
+        writer.close()
+        partial.replace(target)
+    except BaseException:
+        writer.close()
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _shape(source: HfFolder) -> _Shape:
+    config = source.config
+    # transformers 5 gathers all that is rotary in `rope_parameters`.
+    rotary = config.get("rope_parameters") or {}
+    try:
+        heads = int(config["num_attention_heads"])
+        width = int(config["hidden_size"])
+        shape = _Shape(
+            width,
+            int(config["num_hidden_layers"]),
+            heads,
+            int(config.get("num_key_value_heads") or heads),
+            int(config.get("head_dim") or width // heads),
+            int(config["intermediate_size"]),
+            int(config["max_position_embeddings"]),
+            float(config["rms_norm_eps"]),
+            float(config.get("rope_theta") or rotary.get("rope_theta") or 10000.0),
+            config.get("rope_scaling") or rotary,
+            bool(config.get("tie_word_embeddings")),
+        )
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as problem:
+        raise WeightsError(f"{source.path}/config.json lacks or misstates {problem}.") from None
+    if _scaling_kind(shape) not in ("default", "linear", "llama3"):
+        raise WeightsError(
+            f"{source.path} scales its rotary positions by {_scaling_kind(shape)!r}, which is not known here."
+        )
+    return shape
+
+
+def _scaling_kind(shape: _Shape) -> str:
+    return str(shape.scaling.get("rope_type") or shape.scaling.get("type") or "default")
+
+
+def _describe(writer: Any, source: HfFolder, shape: _Shape, file_types: Any, quantization: Quantization) -> None:
+    words = vocabulary_of(source)
+    writer.add_name(source.path.resolve().name)
+    writer.add_file_type(file_types.MOSTLY_Q8_0 if quantization == "q8_0" else file_types.MOSTLY_F16)
+    writer.add_context_length(shape.context)
+    writer.add_embedding_length(shape.width)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.inner)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.kv_heads)
+    writer.add_key_length(shape.head_width)
+    writer.add_value_length(shape.head_width)
+    writer.add_rope_dimension_count(shape.head_width)
+    writer.add_rope_freq_base(shape.theta)
+    writer.add_layer_norm_rms_eps(shape.epsilon)
+    writer.add_vocab_size(len(words.tokens))
+    if _scaling_kind(shape) == "linear":
+        import gguf
+
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(float(shape.scaling["factor"]))
+    # GGUF's `gpt2` means byte-level BPE, whoever's it is.
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(words.pre)
+    writer.add_token_list(words.tokens)
+    writer.add_token_types(words.types)
+    writer.add_token_merges(words.merges)
+    writer.add_add_bos_token(words.add_bos)
+    if words.bos is not None:
+        writer.add_bos_token_id(words.bos)
+    if words.eos is not None:
+        writer.add_eos_token_id(words.eos)
+    if source.chat_template is not None:
+        writer.add_chat_template(source.chat_template)
+
+
+def _named(source: HfFolder, shape: _Shape) -> Iterator[tuple[str, Tensor]]:
+    """GGUF's name of each tensor. An unknown or missing one is refused: half a model would load and talk nonsense."""
+    wanted = dict(_OUTER)
+    if shape.tied or "lm_head.weight" not in source.tensors:
+        del wanted["lm_head.weight"]
+    for layer in range(shape.layers):
+        wanted.update((f"model.layers.{layer}.{ours}", f"blk.{layer}.{theirs}") for ours, theirs in _LAYER.items())
+    ignored = {"lm_head.weight"} | {name for name in source.tensors if name.endswith("rotary_emb.inv_freq")}
+    if unknown := sorted(set(source.tensors) - set(wanted) - ignored):
+        raise WeightsError(f"{source.path} has weights that are not known here, such as {unknown[0][:120]}.")
+    optional = (".bias", "q_norm.weight", "k_norm.weight")
+    for name, theirs in wanted.items():
+        if name in source.tensors:
+            yield theirs, source.tensors[name]
+        elif not name.endswith(optional):
+            raise WeightsError(f"{source.path} lacks the weight {name}.")
+
+
+def _kind(name: str, tensor: Tensor, quantization: Quantization) -> str:
+    """Norms and biases stay whole; a row that does not consist of blocks stays in half precision."""
+    if len(tensor.shape) == 1:
+        return "f32"
+    return quantization if tensor.shape[-1] % 32 == 0 else "f16"
+
+
+def _announce(writer: Any, name: str, tensor: Tensor, kind: str) -> None:
+    import gguf
+    import numpy as np
+
+    count = math.prod(tensor.shape)
+    if kind == "q8_0":
+        rows = (*tensor.shape[:-1], tensor.shape[-1] // 32 * 34)
+        writer.add_tensor_info(
+            name, rows, np.dtype(np.uint8), math.prod(rows), raw_dtype=gguf.GGMLQuantizationType.Q8_0
+        )
+    else:
+        dtype = np.dtype(np.float16 if kind == "f16" else np.float32)
+        writer.add_tensor_info(name, tensor.shape, dtype, count * dtype.itemsize)
+
+
+def _encoded(values: Array, kind: str) -> Any:
+    import gguf
+    import numpy as np
+
+    if kind == "q8_0":
+        return gguf.quants.quantize(values, gguf.GGMLQuantizationType.Q8_0)
+    return values.astype(np.float16 if kind == "f16" else np.float32)
+
+
+def _prepared(name: str, tensor: Tensor, source: HfFolder, shape: _Shape) -> Array:
+    values = _read(tensor)
+    if source.architecture == "llama" and name.endswith(("attn_q.weight", "attn_q.bias")):
+        return _interleaved(values, shape.heads)
+    if source.architecture == "llama" and name.endswith(("attn_k.weight", "attn_k.bias")):
+        return _interleaved(values, shape.kv_heads)
+    return values
+
+
+def _interleaved(values: Array, heads: int) -> Array:
+    """Rows for rotary positions on neighbouring pairs, which GGUF's `llama` has, instead of on the two halves of a head."""
+    halves = values.reshape(heads, 2, values.shape[0] // heads // 2, *values.shape[1:])
+    return halves.swapaxes(1, 2).reshape(values.shape)
+
+
+def _read(tensor: Tensor) -> Array:
+    import numpy as np
+
+    with tensor.file.open("rb") as file:
+        file.seek(tensor.start)
+        data = file.read(tensor.end - tensor.start)
+    if tensor.dtype == "BF16":
+        # bfloat16 is the upper half of float32.
+        whole = np.frombuffer(data, np.uint16).astype(np.uint32) << 16
+        return whole.view(np.float32).reshape(tensor.shape)
+    kinds = {"F32": np.float32, "F16": np.float16, "F64": np.float64}
+    if tensor.dtype not in kinds:
+        raise WeightsError(f"{tensor.file} has weights of type {tensor.dtype}; serve it with the engine vllm.")
+    return np.frombuffer(data, kinds[tensor.dtype]).reshape(tensor.shape).astype(np.float32)
+
+
+def _float32() -> Any:
+    import numpy as np
+
+    return np.dtype(np.float32)
+
+
+def _rope_factors(shape: _Shape) -> Array:
+    """What each rotary frequency is divided by ("llama3" scaling, as in transformers' `modeling_rope_utils`)."""
+    import numpy as np
+
+    scaling = shape.scaling
+    factor, low, high = (float(scaling[key]) for key in ("factor", "low_freq_factor", "high_freq_factor"))
+    original = float(scaling["original_max_position_embeddings"])
+    frequencies = shape.theta ** (-np.arange(0, shape.head_width, 2, dtype=np.float64) / shape.head_width)
+    turns = original * frequencies / (2 * math.pi)
+    smooth = np.clip((turns - low) / (high - low), 0.0, 1.0)
+    factors: Array = (1 / ((1 - smooth) / factor + smooth)).astype(np.float32)
+    return factors

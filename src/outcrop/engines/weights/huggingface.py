@@ -1,0 +1,126 @@
+"""A Hugging Face folder, checked before anything of it is used: no pickles, no code, nothing outside of the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from outcrop.engines.weights import safetensors
+from outcrop.engines.weights.errors import WeightsError
+
+# Architectures that `convert` knows, and their names in GGUF.
+ARCHITECTURES = {
+    "LlamaForCausalLM": "llama",
+    "MistralForCausalLM": "llama",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+}
+LARGEST_JSON = 256 * 1024 * 1024
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+
+
+@dataclass(frozen=True, slots=True)
+class HfFolder:
+    """`architecture` is GGUF's name; `tensors` has every weight by its Hugging Face name."""
+
+    path: Path
+    architecture: str
+    config: Mapping[str, Any]
+    tokenizer: Mapping[str, Any]
+    tokenizer_config: Mapping[str, Any]
+    chat_template: str | None
+    tensors: Mapping[str, safetensors.Tensor]
+
+
+def check(folder: Path) -> HfFolder:
+    """WeightsError with a sentence if the folder cannot be served."""
+    _check_files(folder)
+    config = _json(folder / "config.json")
+    if _names_code(config):
+        raise WeightsError(f"{folder} wants its own code to be run (auto_map), which Outcrop never does.")
+    names = config.get("architectures") or ["none"]
+    known = ARCHITECTURES.get(names[0] if isinstance(names, list) else names)
+    if known is None:
+        raise WeightsError(
+            f"{folder} is a {names[0]}, which cannot be converted. Known are {', '.join(ARCHITECTURES)}; "
+            "fetch a GGUF file of the model, or serve the folder with the engine vllm."
+        )
+    settings = _json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").exists() else {}
+    if _names_code(settings):
+        raise WeightsError(f"{folder} wants its own tokenizer code to be run (auto_map), which Outcrop never does.")
+    tokenizer = _json(folder / "tokenizer.json")
+    return HfFolder(folder, known, config, tokenizer, settings, _template(folder, settings), _tensors(folder))
+
+
+def _check_files(folder: Path) -> None:
+    root = folder.resolve()
+    for path in folder.iterdir():
+        # The hub's own cache links to blobs beside the folder; anything else that leads away is an escape.
+        if path.is_symlink() and not _within(path.resolve(), root) and "blobs" not in path.resolve().parts:
+            raise WeightsError(f"{path} is a link that leads out of its folder.")
+    for needed in ("config.json", "tokenizer.json"):
+        if not (folder / needed).is_file():
+            raise WeightsError(f"{folder} has no {needed}; give a GGUF file or a whole Hugging Face folder.")
+
+
+def _within(path: Path, root: Path) -> bool:
+    return path == root or root in path.parents
+
+
+def _names_code(config: Mapping[str, Any]) -> bool:
+    return bool(config.get("auto_map"))
+
+
+def _tensors(folder: Path) -> dict[str, safetensors.Tensor]:
+    index = folder / "model.safetensors.index.json"
+    files = _indexed(folder, _json(index)) if index.exists() else sorted(folder.glob("*.safetensors"))
+    if not files:
+        pickles = [path.name for path in folder.iterdir() if path.suffix in _PICKLES]
+        why = f"only pickles ({', '.join(pickles)}), which can run code when they are read" if pickles else "no weights"
+        raise WeightsError(f"{folder} has {why}; Outcrop reads safetensors and GGUF.")
+    found: dict[str, safetensors.Tensor] = {}
+    for file in files:
+        found.update(safetensors.tensors(file))
+    return found
+
+
+def _indexed(folder: Path, index: Mapping[str, Any]) -> list[Path]:
+    names = index.get("weight_map")
+    if not isinstance(names, dict):
+        raise WeightsError(f"{folder}: model.safetensors.index.json has no weight_map.")
+    files = sorted({str(name) for name in names.values()})
+    for name in files:
+        if Path(name).name != name or not name.endswith(".safetensors"):
+            raise WeightsError(f"{folder}: the index names {name[:120]!r}, which is no file of the folder.")
+        if not (folder / name).is_file():
+            raise WeightsError(f"{folder}: the index names {name}, which is not there.")
+    return [folder / name for name in files]
+
+
+def _template(folder: Path, settings: Mapping[str, Any]) -> str | None:
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        return file.read_text("utf-8")
+    given = settings.get("chat_template")
+    if isinstance(given, list):
+        named = {entry.get("name"): entry.get("template") for entry in given if isinstance(entry, dict)}
+        given = named.get("default")
+    return given if isinstance(given, str) else None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise WeightsError(f"{path} is too large to be true.")
+        value = orjson.loads(path.read_bytes())
+    except OSError as problem:
+        raise WeightsError(f"{path} cannot be read: {problem.strerror}.") from None
+    except orjson.JSONDecodeError as problem:
+        raise WeightsError(f"{path} is not valid JSON: {problem}.") from None
+    if not isinstance(value, dict):
+        raise WeightsError(f"{path} is not a JSON object.")
+    return value
