@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import yarl
 from botocore.eventstream import EventStreamBuffer
 from rich.console import Console
 from rich.table import Table
@@ -70,7 +71,9 @@ def of_outcrop(running: Running) -> Target:
             }
         ).encode()
         started, first, tokens = time.perf_counter(), 0.0, 0
-        async with session.post(url, data=body, headers=signed(url, body, running.environment)) as response:
+        async with session.post(
+            yarl.URL(url, encoded=True), data=body, headers=signed(url, body, running.environment)
+        ) as response:
             if response.status != 200:
                 raise SystemExit(await response.text())
             frames = EventStreamBuffer()
@@ -169,7 +172,8 @@ async def tokens_per_second(target: Target, streams: int) -> float:
 
 @contextlib.asynccontextmanager
 async def _session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+    # llama.cpp closes a connection after a stream, so both targets get a new one for each request.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True)) as session:
         yield session
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import random
 import re
-import re._constants as sre
-import re._parser as sre_parser
+import re._constants as sre  # type: ignore[import-not-found]  # the standard library's own, without types
+import re._parser as sre_parser  # type: ignore[import-not-found]
 import string
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -60,12 +60,14 @@ class Draw:
         drawers: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
             "string": self.string,
             "blob": self.blob,
-            "boolean": lambda shape, place: self.random.random() < 0.5,
-            "timestamp": lambda shape, place: self.timestamp(),
+            "boolean": self.boolean,
+            "timestamp": self.timestamp,
             "float": self.float,
             "double": self.float,
+            "integer": self.integer,
+            "long": self.integer,
         }
-        return drawers.get(kind, self.integer)(shape, place)
+        return drawers[kind](shape, place)
 
     def _count(self, shape: Any, depth: int) -> int:
         low = int(shape.metadata.get("min", 0))
@@ -146,7 +148,10 @@ class Draw:
         low = max(int(shape.metadata.get("min", 0)), 1)
         return self.random.randbytes(self.random.randint(low, low + 40))
 
-    def timestamp(self) -> datetime:
+    def boolean(self, shape: Any, place: dict[str, Any]) -> bool:
+        return self.random.random() < 0.5
+
+    def timestamp(self, shape: Any = None, place: Any = None) -> datetime:
         return datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=self.random.randint(0, 10**9))
 
     def document(self, depth: int = 0) -> Any:

@@ -177,7 +177,7 @@ def test_too_many_requests_are_turned_away(tmp_path: Path, monkeypatch: pytest.M
         async with pool(tmp_path, spec("a", slots=1)) as engines:
             running = [engines.get("a").chat(LONG) for _ in range(2)]
             await anext(running[0])
-            waiting = asyncio.create_task(anext(running[1]))  # type: ignore[arg-type]  # an awaitable will do
+            waiting = asyncio.ensure_future(anext(running[1]))
             await asyncio.sleep(0)
             with pytest.raises(EngineBusy):
                 await answered(engines, "a")

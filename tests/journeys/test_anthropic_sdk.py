@@ -10,6 +10,8 @@ from tests.journeys.conversation import QUESTION, WEATHER_SCHEMA
 from tests.live import Server
 
 CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+# Newer versions of the SDK have no argument for it.
+GREEDY = {"temperature": 0}
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def anthropic(server: Server) -> AnthropicBedrock:
 
 def test_creates_a_message(anthropic: AnthropicBedrock) -> None:
     message = anthropic.messages.create(
-        model=CLAUDE, max_tokens=40, temperature=0, messages=[{"role": "user", "content": QUESTION}]
+        model=CLAUDE, max_tokens=40, messages=[{"role": "user", "content": QUESTION}], extra_body=GREEDY
     )
     assert isinstance(message.content[0], TextBlock)
     assert message.usage.output_tokens > 0
@@ -35,7 +37,7 @@ def test_creates_a_message(anthropic: AnthropicBedrock) -> None:
 
 def test_streams_a_message(anthropic: AnthropicBedrock) -> None:
     with anthropic.messages.stream(
-        model=CLAUDE, max_tokens=40, temperature=0, messages=[{"role": "user", "content": QUESTION}]
+        model=CLAUDE, max_tokens=40, messages=[{"role": "user", "content": QUESTION}], extra_body=GREEDY
     ) as stream:
         text = "".join(stream.text_stream)
         final = stream.get_final_message()
@@ -48,7 +50,7 @@ def test_calls_a_tool(anthropic: AnthropicBedrock) -> None:
     message = anthropic.messages.create(
         model=CLAUDE,
         max_tokens=120,
-        temperature=0,
+        extra_body=GREEDY,
         tools=[{"name": "get_weather", "description": "Get the weather", "input_schema": WEATHER_SCHEMA}],
         tool_choice={"type": "tool", "name": "get_weather"},
         messages=[{"role": "user", "content": "What is the weather in Paris?"}],

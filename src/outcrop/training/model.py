@@ -136,9 +136,9 @@ class Decoder(nn.Module):
         self.config = config
         self.model = Body(config)
         self.apply(self._initialise)
-        for layer in self.model.layers:
+        for name, weight in self.named_parameters():
             # Residual branches start small, so that depth does not blow up the stream (GPT-2).
-            for weight in (layer.self_attn.o_proj.weight, layer.mlp.down_proj.weight):
+            if name.endswith(("o_proj.weight", "down_proj.weight")):
                 nn.init.normal_(weight, std=0.02 / (2 * config.layers) ** 0.5)
 
     @staticmethod

@@ -73,6 +73,8 @@ def encode_example(
     tokenizer: Tokenizer, template: Template, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()
 ) -> tuple[list[int], list[bool]]:
     """Token ids, and for each whether the loss counts it: what assistants say, with the end of their turns."""
+    end = tokenizer.token_to_id(END_OF_TURN)
+    assert end is not None, "the tokenizer was made by `train`"
     ids: list[int] = []
     counted: list[bool] = []
     done = ""
@@ -85,7 +87,7 @@ def encode_example(
         said = tokenizer.encode(after[len(before) :], add_special_tokens=False).ids
         ids += asked + said
         # The line break after the end of turn is the template's, not the model's.
-        spoken = [True] * said.index(tokenizer.token_to_id(END_OF_TURN)) + [True]
+        spoken = [True] * (said.index(end) + 1)
         counted += [False] * len(asked) + spoken + [False] * (len(said) - len(spoken))
         done = after
     return ids, counted

@@ -128,7 +128,7 @@ def _system(system: str | Sequence[Mapping[str, Any]] | None) -> list[SystemCont
     blocks: list[SystemContentBlock] = []
     for block in system:
         blocks.append({"text": block["text"]})
-        blocks.extend(_cache_point(block))  # type: ignore[arg-type]  # a cache point is a block of every list
+        blocks.extend(_cache_point(block))
     return blocks
 
 

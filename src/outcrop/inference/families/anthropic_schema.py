@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -10,7 +11,8 @@ import orjson
 from outcrop.errors import ValidationException
 from outcrop.inference.malformed import Violations
 
-VERSION = "bedrock-2023-05-31"
+# Bedrock's own word for it, and the dates that the Anthropic SDK sends from its version 2 on.
+VERSION = re.compile(r"(bedrock-)?\d{4}-\d{2}-\d{2}")
 REQUIRED = ("anthropic_version", "max_tokens", "messages")
 OPTIONAL = frozenset(
     {"system", "anthropic_beta", "stop_sequences", "temperature", "top_p", "top_k", "tools", "tool_choice", "thinking",
@@ -60,8 +62,8 @@ def _without_nulls(value: Any) -> Any:
 
 def _check_body(found: Violations, body: dict[str, Any]) -> None:
     found.keys("#", body, REQUIRED, OPTIONAL)
-    version = body.get("anthropic_version", VERSION)
-    if version != VERSION:
+    version = body.get("anthropic_version", "bedrock-2023-05-31")
+    if not isinstance(version, str) or VERSION.fullmatch(version) is None:
         found.add("#/anthropic_version", f"{version} is not a valid enum value")
     found.integer(body, "max_tokens", 1, None)
     found.integer(body, "top_k", 0, 500)

@@ -48,7 +48,7 @@ def is_right(example: Example, answer: Mapping[str, Any]) -> bool:
     if example.check == "contains":
         return all(str(part).lower() in text.lower() for part in example.expected)
     if example.check == "json":
-        return _json(text) == example.expected
+        return bool(_json(text) == example.expected)
     return passes(text, str(example.expected))
 
 

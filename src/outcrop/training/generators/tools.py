@@ -110,15 +110,24 @@ def _look_up(random: Random) -> tuple[dict[str, Any], str, dict[str, Any]]:
     return made, ask.format(n=noun, v=value), {key: value}
 
 
+def _thing(random: Random) -> str:
+    return random.choice(words.THINGS)
+
+
+def _number(random: Random) -> int:
+    return random.randint(0, 999)
+
+
+MAKERS: list[Callable[[Random], str | int]] = [words.name, words.city, words.identifier, _thing, _number]
+
+
 def _made_up(random: Random) -> tuple[dict[str, Any], str, dict[str, Any]]:
     name = "_".join(words.made_up(random, (1, 2)) for _ in range(random.randint(1, 2)))
     keys = [words.made_up(random, (1, 2)) for _ in range(random.randint(1, 3))]
     arguments: dict[str, Any] = {}
     kinds: dict[str, str] = {}
     for key in keys:
-        maker = random.choice(
-            [words.name, words.city, words.identifier, lambda r: r.choice(words.THINGS), lambda r: r.randint(0, 999)]
-        )
+        maker = random.choice(MAKERS)
         arguments[key] = value = maker(random)
         kinds[key] = "integer" if isinstance(value, int) else "string"
     stated = " and ".join(random.choice(["{} {}", "{} = {}"]).format(key, value) for key, value in arguments.items())
