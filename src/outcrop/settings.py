@@ -20,6 +20,8 @@ class SettingsError(Exception):
 
 
 class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where and how requests are taken. `log` is one line a request on standard error."""
+
     host: str = "127.0.0.1"
     port: int = 8484
     tls: bool = False
@@ -35,12 +37,18 @@ class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Limits for engines that run on this machine."""
+    """Limits for engines that run on this machine.
+
+    `memory_mb`: idle models are unloaded to stay below it; none is no limit. `idle_seconds`: a model without a request for
+    that long is unloaded. `start_seconds`: how long a start may take. `threads` of each model; none is one less than cores.
+    `prewarm` loads all models before the first request.
+    """
 
     memory_mb: int | None = None
     idle_seconds: float = 600.0
     start_seconds: float = 120.0
     threads: int | None = None
+    prewarm: bool = False
 
 
 class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -71,7 +71,8 @@ def serve(
             server=server,
             identity=_changed(settings.identity, insecure_no_auth=insecure_no_auth),
             aliases={**settings.aliases, **dict(_pair(alias, "--alias") for alias in aliases)},
-            models=_models(settings, models, prewarm),
+            models=_models(settings, models),
+            engines=_changed(settings.engines, prewarm=prewarm or None),
         )
         check_exposure(settings)
     except SettingsError as problem:
@@ -100,10 +101,9 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _models(settings: Settings, named: tuple[str, ...], prewarm: bool) -> tuple[ModelSpec, ...]:
+def _models(settings: Settings, named: tuple[str, ...]) -> tuple[ModelSpec, ...]:
     added = {spec.id: spec for spec in (_model(text) for text in named)}
-    models = (*(spec for spec in settings.models if spec.id not in added), *added.values())
-    return tuple(_changed(spec, prewarm=True) for spec in models) if prewarm else models
+    return (*(spec for spec in settings.models if spec.id not in added), *added.values())
 
 
 def _model(text: str) -> ModelSpec:

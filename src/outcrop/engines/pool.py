@@ -146,7 +146,9 @@ class Engines:
         """Begin to load what is to be loaded before the first request, and to look for idle engines."""
         self._sweeper = asyncio.create_task(self._sweep())
         for entry in self._entries.values():
-            if entry.engine is not None and (entry.spec.prewarm or entry.spec.engine == "openai"):
+            # A remote server is only asked what it serves.
+            wanted = entry.spec.prewarm or self._settings.prewarm or entry.spec.engine == "openai"
+            if entry.engine is not None and wanted:
                 task = asyncio.create_task(self._warm(entry))
                 self._warming.add(task)
                 task.add_done_callback(self._warming.discard)
@@ -198,7 +200,8 @@ class Engines:
             await asyncio.sleep(min(SWEEP_SECONDS, max(0.1, self._settings.idle_seconds / 4)))
             for entry in self._entries.values():
                 idle = entry.users == 0 and time.monotonic() - entry.idle_since > self._settings.idle_seconds
-                if idle and entry.local is not None and entry.local.ready() and not entry.spec.prewarm:
+                kept = entry.spec.prewarm or self._settings.prewarm
+                if idle and not kept and entry.local is not None and entry.local.ready():
                     logger.info(
                         "%s is unloaded after %.0f s without a request", entry.spec.id, self._settings.idle_seconds
                     )

@@ -298,7 +298,8 @@ def _pieces(text: str) -> list[str]:
 
 
 def _last_text(request: ChatRequest) -> str:
-    parts = request.messages[-1].parts if request.messages else ()
+    """Of the last turn that is the user's: what stands after it is a prefill."""
+    parts = next((turn.parts for turn in reversed(request.messages) if turn.role == "user"), ())
     return "\n".join(part.text for part in parts if isinstance(part, Text))
 
 
