@@ -61,11 +61,11 @@ def serve(
 
     The first start makes an account, an administrator and an access key, and prints the lines that connect a client.
     """
+    from outcrop.models.catalogue import check_settings
+
     try:
         settings = settings_module.load(settings_path)
         server = _changed(settings.server, host=host, port=port, tls=tls, log=log)
-        if server.port == 0:
-            server = _changed(server, port=_free_port(server.host))
         settings = _changed(
             settings,
             server=server,
@@ -75,6 +75,8 @@ def serve(
             engines=_changed(settings.engines, prewarm=prewarm or None),
         )
         check_exposure(settings)
+        check_settings(settings)
+        settings = _changed(settings, server=_changed(server, port=_bindable(server.host, server.port)))
     except SettingsError as problem:
         raise click.ClickException(str(problem)) from None
 
@@ -128,7 +130,12 @@ def _changed(struct: T, **changes: object) -> T:
     return msgspec.structs.replace(struct, **{name: value for name, value in changes.items() if value is not None})
 
 
-def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+def _bindable(host: str, port: int) -> int:
+    """The port, a free one for 0. SettingsError where it cannot be had, which granian would tell with a traceback."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            return int(probe.getsockname()[1])
+    except OSError as problem:
+        raise SettingsError(f"{host} port {port} cannot be listened on: {problem.strerror}. Try --port 0.") from None

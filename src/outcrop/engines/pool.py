@@ -103,7 +103,7 @@ class Engines:
         self._sweeper: asyncio.Task[None] | None = None
         self._warming: set[asyncio.Task[None]] = set()
         self._pooled: dict[str, Engine] = {
-            name: entry.engine if entry.local is None else _Pooled(self, entry, entry.local)
+            name: _Pooled(self, entry, entry.engine)
             for name, entry in self._entries.items()
             if entry.engine is not None
         }
@@ -135,8 +135,8 @@ class Engines:
 
     def _status(self, entry: _Entry) -> dict[str, object]:
         status: dict[str, object] = {"model": entry.spec.id, "engine": entry.spec.engine, "state": entry.state}
+        status["requests"] = entry.users
         if entry.local is not None:
-            status["requests"] = entry.users
             status["restarts"] = entry.local.process.restarts
         if entry.state == "failed":
             status["problem"] = entry.problem or (entry.local.process.problem if entry.local else "")
@@ -169,9 +169,10 @@ class Engines:
             return_exceptions=True,
         )
 
-    async def make_room(self, entry: _Entry, local: Local) -> None:
-        """Start `local`, unloading what nobody uses, longest idle first, until it fits into the budget of memory."""
-        if local.ready():
+    async def start(self, entry: _Entry) -> None:
+        """Start a model that runs here, unloading what nobody uses, longest idle first, until it fits into the budget of memory."""
+        local = entry.local
+        if local is None or local.ready():
             return
         if self._settings.memory_mb is not None:
             async with self._room:
@@ -209,12 +210,12 @@ class Engines:
 
 
 class _Pooled:
-    """A local engine whose use is counted, so that nothing is unloaded under a request."""
+    """An engine whose use is counted, so that nothing is unloaded under a request."""
 
-    def __init__(self, engines: Engines, entry: _Entry, local: Local) -> None:
+    def __init__(self, engines: Engines, entry: _Entry, engine: Engine) -> None:
         self._engines = engines
         self._entry = entry
-        self._local = local
+        self._engine = engine
 
     @contextlib.contextmanager
     def _used(self) -> Iterator[None]:
@@ -227,44 +228,49 @@ class _Pooled:
 
     async def start(self) -> None:
         with self._used():
-            await self._engines.make_room(self._entry, self._local)
+            await self._ready()
+            await self._engine.start()
+
+    async def _ready(self) -> None:
+        if not self._engine.ready():
+            await self._engines.start(self._entry)
 
     async def capabilities(self) -> Capabilities:
-        return await self._local.capabilities()
+        return await self._engine.capabilities()
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         with self._used():
-            await self._engines.make_room(self._entry, self._local)
-            async with aclosing(_generator(self._local.chat(request))) as deltas:
+            await self._ready()
+            async with aclosing(_generator(self._engine.chat(request))) as deltas:
                 async for delta in deltas:
                     yield delta
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
         with self._used():
-            await self._engines.make_room(self._entry, self._local)
-            async with aclosing(_generator(self._local.complete(request))) as deltas:
+            await self._ready()
+            async with aclosing(_generator(self._engine.complete(request))) as deltas:
                 async for delta in deltas:
                     yield delta
 
     async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
-        return await self._with(lambda: self._local.count_tokens(request))
+        return await self._with(lambda: self._engine.count_tokens(request))
 
     async def embed(self, texts: Sequence[str]) -> tuple[list[list[float]], Usage]:
-        return await self._with(lambda: self._local.embed(texts))
+        return await self._with(lambda: self._engine.embed(texts))
 
     async def rerank(self, query: str, documents: Sequence[str]) -> tuple[list[float], Usage]:
-        return await self._with(lambda: self._local.rerank(query, documents))
+        return await self._with(lambda: self._engine.rerank(query, documents))
 
     async def _with(self, call: Callable[[], Awaitable[T]]) -> T:
         with self._used():
-            await self._engines.make_room(self._entry, self._local)
+            await self._ready()
             return await call()
 
     def ready(self) -> bool:
-        return self._local.ready()
+        return self._engine.ready()
 
     async def close(self) -> None:
-        await self._local.close()
+        await self._engine.close()
 
 
 def _taken(entries: Sequence[_Entry]) -> int:

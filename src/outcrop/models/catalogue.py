@@ -40,23 +40,11 @@ class Catalogue:
         self._engines = engines
         self._models: dict[str, Model] = {}
         self._profiles: dict[tuple[str, str, str], str | None] = {}
-        self._check_settings()
+        check_settings(settings)
         # The version is asked before what it is the version of, here and in `refresh`.
         self._version = database.version()
         self._aliases = aliases.collect(self._configured, aliases.stored(database))
         self._checked = time.monotonic()
-
-    def _check_settings(self) -> None:
-        for model_id in self._specs:
-            if _MODEL_ID.fullmatch(model_id) is None:
-                raise SettingsError(f"{model_id!r} is no model id: use letters, digits and -:. as in {HOUSE_MODEL}.")
-        for pattern, model_id in self._configured.items():
-            if model_id not in self._specs:
-                raise SettingsError(f"The alias {pattern} names {model_id}, which is not a model here. {self._have()}")
-            try:
-                aliases.check(pattern, model_id)
-            except aliases.AliasError as problem:
-                raise SettingsError(str(problem)) from None
 
     def resolve(self, identifier: str, *, account: str, region: str) -> Model:
         """The model that answers for `identifier` when `account` calls in `region`.
@@ -178,8 +166,21 @@ class Catalogue:
             default_max_tokens=spec.max_output_tokens,
         )
 
-    def _have(self) -> str:
-        return f"The catalogue has {', '.join(self._specs)}." if self._specs else "The catalogue is empty."
+
+def check_settings(settings: Settings) -> None:
+    """SettingsError if a model's id is none, or an alias names a model that is not there."""
+    have = {spec.id for spec in all_specs(settings)}
+    for model_id in have:
+        if _MODEL_ID.fullmatch(model_id) is None:
+            raise SettingsError(f"{model_id!r} is no model id: use letters, digits and -:. as in {HOUSE_MODEL}.")
+    for pattern, model_id in settings.aliases.items():
+        if model_id not in have:
+            there = f"The catalogue has {', '.join(sorted(have))}." if have else "The catalogue is empty."
+            raise SettingsError(f"The alias {pattern} names {model_id}, which is not a model here. {there}")
+        try:
+            aliases.check(pattern, model_id)
+        except aliases.AliasError as problem:
+            raise SettingsError(str(problem)) from None
 
 
 def invalid_identifier() -> ValidationException:
