@@ -43,14 +43,22 @@ def write_exception(operation: Operation, error: AwsError) -> bytes:
 
 def write_error(operation: Operation | None, error: AwsError, request_id: str) -> tuple[int, Headers, bytes]:
     """An error before the first byte; `operation` is None where none was found."""
-    members = {"message": error.message, **error.members}
     writer = None if operation is None else operation.model.error_writer(error.code)
-    if writer is None:
-        headers, body = [("content-type", "application/json")], orjson.dumps(members)
+    if operation is None or writer is None:
+        headers, body = (
+            [("content-type", "application/json")],
+            orjson.dumps({"message": error.message, **error.members}),
+        )
     else:
-        _, headers, body = writer(members, 0)
+        _, headers, body = writer(_with_message(operation.model.shapes[error.code], error), 0)
     headers += [("x-amzn-requestid", request_id), ("x-amzn-errortype", error.code), *error.headers.items()]
     return status_of(operation, error), headers, body
+
+
+def _with_message(shape: Mapping[str, Any], error: AwsError) -> dict[str, Any]:
+    """Most exceptions model a `message`, some a `Message`, a few none."""
+    name = next((member for member in shape["members"] if member.lower() == "message"), None)
+    return {**error.members} if name is None else {name: error.message, **error.members}
 
 
 def status_of(operation: Operation | None, error: AwsError) -> int:

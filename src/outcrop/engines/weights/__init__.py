@@ -19,6 +19,8 @@ def servable(path: Path, cache: Path) -> Path:
 
         gguf.inspect(path)
         return path
+    if not path.is_dir():
+        raise WeightsError(f"{path} is neither a GGUF file nor a Hugging Face folder.")
     from outcrop.engines.weights import huggingface
 
     folder = huggingface.check(path)

@@ -6,6 +6,7 @@ Needs the extra `train`. Tensors are read, quantised and written one at a time, 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from outcrop.engines.weights import huggingface
 from outcrop.engines.weights.errors import WeightsError
 from outcrop.engines.weights.huggingface import HfFolder
 from outcrop.engines.weights.safetensors import Tensor
-from outcrop.engines.weights.vocabulary import vocabulary_of
+from outcrop.engines.weights.vocabulary import Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,11 +77,13 @@ def to_gguf(folder: Path, target: Path, quantization: Quantization = "q8_0") -> 
             f"{folder} must be converted, which needs: pip install 'outcrop[train]'. Or give a GGUF file."
         ) from None
     source = huggingface.check(folder)
-    shape, partial = _shape(source), target.with_suffix(".gguf.partial")
+    shape, words = _shape(source), vocabulary_of(source)
+    names = list(_named(source, shape, len(words.tokens)))
+    # Two servers may convert the same folder at once.
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     writer = gguf.GGUFWriter(partial, source.architecture)
     try:
-        _describe(writer, source, shape, gguf.LlamaFileType, quantization)
-        names = list(_named(source, shape))
+        _describe(writer, source, shape, words, gguf.LlamaFileType, quantization)
         for name, tensor in names:
             _announce(writer, name, tensor, _kind(name, tensor, quantization))
         if _scaling_kind(shape) == "llama3":
@@ -116,14 +119,19 @@ def _shape(source: HfFolder) -> _Shape:
             int(config.get("num_key_value_heads") or heads),
             int(config.get("head_dim") or width // heads),
             int(config["intermediate_size"]),
-            int(config["max_position_embeddings"]),
+            _context(config),
             float(config["rms_norm_eps"]),
             float(config.get("rope_theta") or rotary.get("rope_theta") or 10000.0),
-            config.get("rope_scaling") or rotary,
-            bool(config.get("tie_word_embeddings")),
+            dict(config.get("rope_scaling") or rotary),
+            bool(config.get("tie_word_embeddings", "lm_head.weight" not in source.tensors)),
         )
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as problem:
+        _check_scaling(shape)
+    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError, OverflowError) as problem:
         raise WeightsError(f"{source.path}/config.json lacks or misstates {problem}.") from None
+    if min(shape.layers, shape.heads, shape.kv_heads, shape.head_width) < 1 or shape.layers > len(source.tensors):
+        raise WeightsError(f"{source.path}/config.json states sizes that its weights do not have.")
+    if config.get("hidden_act", "silu") != "silu":
+        raise WeightsError(f"{source.path} has the activation {config['hidden_act']!r:.80}; only silu is known here.")
     if _scaling_kind(shape) not in ("default", "linear", "llama3"):
         raise WeightsError(
             f"{source.path} scales its rotary positions by {_scaling_kind(shape)!r}, which is not known here."
@@ -131,12 +139,31 @@ def _shape(source: HfFolder) -> _Shape:
     return shape
 
 
+def _context(config: Mapping[str, Any]) -> int:
+    """Tokens. Only within its sliding window is a model the same without one, which GGUF's `llama` lacks."""
+    whole, window = int(config["max_position_embeddings"]), config.get("sliding_window")
+    slides = config.get("use_sliding_window", config.get("model_type") == "mistral")
+    return min(whole, int(window)) if window and slides else whole
+
+
+def _check_scaling(shape: _Shape) -> None:
+    """KeyError or ValueError naming what is wrong."""
+    kind = _scaling_kind(shape)
+    if kind in ("linear", "llama3") and not float(shape.scaling["factor"]) > 0:
+        raise ValueError("the rotary factor")
+    if kind == "llama3":
+        if not float(shape.scaling["high_freq_factor"]) > float(shape.scaling["low_freq_factor"]):
+            raise ValueError("the rotary frequency factors")
+        float(shape.scaling["original_max_position_embeddings"])
+
+
 def _scaling_kind(shape: _Shape) -> str:
     return str(shape.scaling.get("rope_type") or shape.scaling.get("type") or "default")
 
 
-def _describe(writer: Any, source: HfFolder, shape: _Shape, file_types: Any, quantization: Quantization) -> None:
-    words = vocabulary_of(source)
+def _describe(
+    writer: Any, source: HfFolder, shape: _Shape, words: Vocabulary, file_types: Any, quantization: Quantization
+) -> None:
     writer.add_name(source.path.resolve().name)
     writer.add_file_type(file_types.MOSTLY_Q8_0 if quantization == "q8_0" else file_types.MOSTLY_F16)
     writer.add_context_length(shape.context)
@@ -171,10 +198,10 @@ def _describe(writer: Any, source: HfFolder, shape: _Shape, file_types: Any, qua
         writer.add_chat_template(source.chat_template)
 
 
-def _named(source: HfFolder, shape: _Shape) -> Iterator[tuple[str, Tensor]]:
+def _named(source: HfFolder, shape: _Shape, vocab_size: int) -> Iterator[tuple[str, Tensor]]:
     """GGUF's name of each tensor. An unknown or missing one is refused: half a model would load and talk nonsense."""
     wanted = dict(_OUTER)
-    if shape.tied or "lm_head.weight" not in source.tensors:
+    if shape.tied:
         del wanted["lm_head.weight"]
     for layer in range(shape.layers):
         wanted.update((f"model.layers.{layer}.{ours}", f"blk.{layer}.{theirs}") for ours, theirs in _LAYER.items())
@@ -184,9 +211,26 @@ def _named(source: HfFolder, shape: _Shape) -> Iterator[tuple[str, Tensor]]:
     optional = (".bias", "q_norm.weight", "k_norm.weight")
     for name, theirs in wanted.items():
         if name in source.tensors:
-            yield theirs, source.tensors[name]
+            tensor, size = source.tensors[name], _size(theirs, shape, vocab_size)
+            if tensor.shape != size:
+                raise WeightsError(f"{source.path}: {name} is {tensor.shape}, and should be {size} by config.json.")
+            yield theirs, tensor
         elif not name.endswith(optional):
             raise WeightsError(f"{source.path} lacks the weight {name}.")
+
+
+def _size(name: str, shape: _Shape, vocab_size: int) -> tuple[int, ...]:
+    """What llama.cpp will expect of the tensor, rows first."""
+    queries, keys = shape.heads * shape.head_width, shape.kv_heads * shape.head_width
+    rows = {
+        "token_embd": vocab_size, "output": vocab_size, "attn_q": queries, "attn_k": keys, "attn_v": keys,
+        "attn_output": shape.width, "ffn_gate": shape.inner, "ffn_up": shape.inner, "ffn_down": shape.width,
+    }  # fmt: skip
+    inputs = {"attn_output": queries, "ffn_down": shape.inner}
+    *_, part, kind = name.split(".")
+    if part.endswith("_norm"):
+        return (shape.head_width if part in ("attn_q_norm", "attn_k_norm") else shape.width,)
+    return (rows[part],) if kind == "bias" else (rows[part], inputs.get(part, shape.width))
 
 
 def _kind(name: str, tensor: Tensor, quantization: Quantization) -> str:

@@ -127,8 +127,11 @@ class _Reader:
             for _ in range(length):
                 self._skip(self._unsigned(8))
             return ArrayLength(length)
-        values = [self._value(kind, depth + 1) for _ in range(length)]
-        return values if length <= LONGEST_KEPT_ARRAY else ArrayLength(length)
+        if length > LONGEST_KEPT_ARRAY:
+            for _ in range(length):
+                self._value(kind, depth + 1)
+            return ArrayLength(length)
+        return [self._value(kind, depth + 1) for _ in range(length)]
 
     def _tensors(self, count: int, known: Mapping[str, Any]) -> int:
         """Their bytes. Each must lie within the file."""
@@ -166,7 +169,7 @@ class _Reader:
         if not isinstance(architecture, str) or not architecture:
             raise self._damaged("it does not say its architecture")
         if known.get("general.type", "model") != "model":
-            raise WeightsError(f"{self._path} is a GGUF file of type {known['general.type']!r}, not a model.")
+            raise WeightsError(f"{self._path} is a GGUF file of type {str(known['general.type'])[:80]!r}, not a model.")
         if known.get("split.no", 0) != 0:
             raise WeightsError(f"{self._path} is a later part of a model in several files; name the first part.")
         tokens = known.get("tokenizer.ggml.tokens")

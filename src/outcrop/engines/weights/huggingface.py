@@ -19,7 +19,9 @@ ARCHITECTURES = {
     "Qwen2ForCausalLM": "qwen2",
     "Qwen3ForCausalLM": "qwen3",
 }
-LARGEST_JSON = 256 * 1024 * 1024
+LARGEST_JSON = 64 * 1024 * 1024
+# What transformers would import for a model that brings its own code.
+_CODE = ("modeling_*.py", "configuration_*.py", "tokenization_*.py")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
@@ -42,11 +44,12 @@ def check(folder: Path) -> HfFolder:
     config = _json(folder / "config.json")
     if _names_code(config):
         raise WeightsError(f"{folder} wants its own code to be run (auto_map), which Outcrop never does.")
-    names = config.get("architectures") or ["none"]
-    known = ARCHITECTURES.get(names[0] if isinstance(names, list) else names)
+    names = config.get("architectures")
+    name = names[0] if isinstance(names, list) and names else names
+    known = ARCHITECTURES.get(name) if isinstance(name, str) else None
     if known is None:
         raise WeightsError(
-            f"{folder} is a {names[0]}, which cannot be converted. Known are {', '.join(ARCHITECTURES)}; "
+            f"{folder} is a {str(name)[:80]}, which cannot be converted. Known are {', '.join(ARCHITECTURES)}; "
             "fetch a GGUF file of the model, or serve the folder with the engine vllm."
         )
     settings = _json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").exists() else {}
@@ -58,13 +61,27 @@ def check(folder: Path) -> HfFolder:
 
 def _check_files(folder: Path) -> None:
     root = folder.resolve()
-    for path in folder.iterdir():
-        # The hub's own cache links to blobs beside the folder; anything else that leads away is an escape.
-        if path.is_symlink() and not _within(path.resolve(), root) and "blobs" not in path.resolve().parts:
+    # The hub's own cache keeps snapshots/REVISION/NAME as a link to ../../blobs/HASH.
+    blobs = root.parent.parent / "blobs"
+    for path in _listed(folder):
+        if not path.is_symlink():
+            continue
+        if not _within(path.resolve(), root) and path.resolve().parent != blobs:
             raise WeightsError(f"{path} is a link that leads out of its folder.")
+        if not path.exists():
+            raise WeightsError(f"{path} is a link that leads nowhere; fetch the model again.")
+    if code := [path.name for pattern in _CODE for path in folder.glob(pattern)]:
+        raise WeightsError(f"{folder} brings its own code ({', '.join(code[:5])}), which Outcrop never runs.")
     for needed in ("config.json", "tokenizer.json"):
         if not (folder / needed).is_file():
             raise WeightsError(f"{folder} has no {needed}; give a GGUF file or a whole Hugging Face folder.")
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as problem:
+        raise WeightsError(f"{folder} cannot be read: {problem.strerror}.") from None
 
 
 def _within(path: Path, root: Path) -> bool:
@@ -104,7 +121,7 @@ def _indexed(folder: Path, index: Mapping[str, Any]) -> list[Path]:
 def _template(folder: Path, settings: Mapping[str, Any]) -> str | None:
     file = folder / "chat_template.jinja"
     if file.is_file():
-        return file.read_text("utf-8")
+        return _text(file)
     given = settings.get("chat_template")
     if isinstance(given, list):
         named = {entry.get("name"): entry.get("template") for entry in given if isinstance(entry, dict)}
@@ -112,13 +129,25 @@ def _template(folder: Path, settings: Mapping[str, Any]) -> str | None:
     return given if isinstance(given, str) else None
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise WeightsError(f"{path} is too large to be true.")
-        value = orjson.loads(path.read_bytes())
+        return path.read_bytes()
     except OSError as problem:
         raise WeightsError(f"{path} cannot be read: {problem.strerror}.") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return _bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise WeightsError(f"{path} is not UTF-8.") from None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = orjson.loads(_bytes(path))
     except orjson.JSONDecodeError as problem:
         raise WeightsError(f"{path} is not valid JSON: {problem}.") from None
     if not isinstance(value, dict):

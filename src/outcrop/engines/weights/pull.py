@@ -22,6 +22,7 @@ from outcrop.engines.weights.errors import WeightsError
 HUB = "https://huggingface.co"
 CHUNK_BYTES = 1024 * 1024
 MOST_TRIES = 5
+_PART = re.compile(r"(.*)-\d{5}-of-(\d{5})\.gguf")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 # What a model folder may hold; anything that is read by running it is left where it is.
 _BESIDE = (".json", ".jinja", ".txt", ".model")
@@ -63,7 +64,7 @@ class Hub:
                 listed = orjson.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as problem:
             raise WeightsError(f"{self._endpoint} cannot be asked for {self.model}: {problem}") from None
-        return select([_hub_file(entry) for entry in listed.get("siblings") or ()], chosen, self.model)
+        return select(_hub_files(listed, self.model), chosen, self.model)
 
     async def download(self, file: HubFile, folder: Path, report: Report) -> None:
         """Into `folder`, by way of `NAME.partial`. Goes on where an earlier try broke off."""
@@ -100,15 +101,22 @@ class Hub:
         if have == file.size and have:
             return
         url = f"{self._endpoint}/{self.model}/resolve/{self._revision}/{quote(file.name)}"
-        headers = {"range": f"bytes={have}-"} if have else {}
+        # Sizes and ranges count plain bytes.
+        headers = {"accept-encoding": "identity"} | ({"range": f"bytes={have}-"} if have else {})
         async with self._session() as session, session.get(url, headers=headers) as answer:
+            if answer.status in (401, 403):
+                raise WeightsError(
+                    f"{file.name} of {self.model} may not be fetched: accept the model's terms, and set HF_TOKEN."
+                )
             answer.raise_for_status()
             fresh = have > 0 and answer.status != 206
             with partial.open("wb" if fresh else "ab") as out:
                 done = 0 if fresh else have
                 async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
-                    out.write(chunk)
                     done += len(chunk)
+                    if done > file.size:
+                        raise WeightsError(f"{file.name} is longer than the {file.size} bytes that the hub states.")
+                    out.write(chunk)
                     report(file, done)
         if done < file.size:
             raise aiohttp.ClientPayloadError(f"the connection ended after {done} of {file.size} bytes")
@@ -124,20 +132,26 @@ def select(files: Sequence[HubFile], chosen: str | None, model: str) -> list[Hub
         path = Path(file.name)
         if path.is_absolute() or ".." in path.parts or "\\" in file.name or "\0" in file.name:
             raise WeightsError(f"{model} names the file {file.name[:120]!r}, which would leave its folder.")
-    ggufs = [file for file in files if file.name.endswith(".gguf")]
+    ggufs = sorted((file for file in files if file.name.endswith(".gguf")), key=lambda file: file.name)
     if chosen is not None:
         found = [file for file in files if file.name == chosen and file.name.endswith((".gguf", ".safetensors"))]
         if not found:
             raise WeightsError(f"{model} has no weights {chosen!r}. It has: {_names(ggufs) or 'no GGUF file'}.")
-        return found
+        return [file for file in ggufs if _whole(file.name) == _whole(chosen)] or found
     weights = [file for file in files if file.name.endswith(".safetensors") and "/" not in file.name]
     if weights:
         return weights + list(_belonging(files))
-    if len(ggufs) == 1:
+    if len({_whole(file.name) for file in ggufs}) == 1:
         return ggufs
     if ggufs:
         raise WeightsError(f"{model} has several GGUF files; name one with --file: {_names(ggufs)}.")
     raise WeightsError(f"{model} has neither safetensors nor GGUF files. Pickled weights are never fetched.")
+
+
+def _whole(name: str) -> tuple[str, ...]:
+    """The same for all files of a model in several files, which is of use only whole."""
+    part = _PART.fullmatch(name)
+    return part.groups() if part else (name,)
 
 
 def _belonging(files: Sequence[HubFile]) -> Iterator[HubFile]:
@@ -150,9 +164,16 @@ def _names(files: Sequence[HubFile]) -> str:
     return ", ".join(file.name for file in files[:20])
 
 
+def _hub_files(listed: Any, model: str) -> list[HubFile]:
+    try:
+        return [_hub_file(entry) for entry in listed["siblings"]]
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise WeightsError(f"What the hub says about {model} is not understood; is HF_ENDPOINT a hub?") from None
+
+
 def _hub_file(entry: Mapping[str, Any]) -> HubFile:
     large = entry.get("lfs") or {}
-    return HubFile(str(entry.get("rfilename")), int(entry.get("size") or 0), large.get("sha256"))
+    return HubFile(str(entry["rfilename"]), int(entry.get("size") or 0), large.get("sha256"))
 
 
 def _check(file: HubFile, path: Path) -> None:

@@ -14,6 +14,7 @@ import orjson
 from outcrop.engines.weights.errors import WeightsError
 
 LONGEST_HEADER = 100 * 1024 * 1024
+MOST_DIMENSIONS = 8
 WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
 
@@ -30,15 +31,18 @@ class Tensor:
 
 def tensors(path: Path) -> dict[str, Tensor]:
     """Where each tensor lies. WeightsError if one lies outside of the file, overlaps another or has another size."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > LONGEST_HEADER or 8 + length > size:
-            raise _damaged(path, "its header is longer than the file, or absurd")
-        header = _parsed(path, file.read(length))
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > LONGEST_HEADER or 8 + length > size:
+                raise _damaged(path, "its header is longer than the file, or absurd")
+            header = _parsed(path, file.read(length))
+    except OSError as problem:
+        raise WeightsError(f"{path} cannot be read: {problem.strerror}.") from None
     found = {name: _tensor(path, name, entry, 8 + length) for name, entry in header.items() if name != "__metadata__"}
     end = 8 + length
-    for name, tensor in sorted(found.items(), key=lambda item: item[1].start):
+    for name, tensor in sorted(found.items(), key=lambda item: (item[1].start, item[1].end)):
         if tensor.start < end or tensor.end > size:
             raise _damaged(path, f"the tensor {name[:80]!r} does not lie where it may")
         end = tensor.end
@@ -58,15 +62,17 @@ def _parsed(path: Path, text: bytes) -> dict[str, Any]:
 def _tensor(path: Path, name: str, entry: Any, base: int) -> Tensor:
     try:
         dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-        whole = [start, end, *shape]
+        width, whole = WIDTHS[dtype], [start, end, *shape]
     except (TypeError, KeyError, ValueError):
-        raise _damaged(path, f"the tensor {name[:80]!r} is not described") from None
-    if dtype not in WIDTHS or not all(isinstance(number, int) and 0 <= number < 2**48 for number in whole):
+        raise _damaged(path, f"the tensor {name[:80]!r} is not described, or of an unknown type") from None
+    # Few dimensions: the product of a million large ones would take hours.
+    sane = all(isinstance(number, int) and 0 <= number < 2**48 for number in whole)
+    if len(shape) > MOST_DIMENSIONS or not sane:
         raise _damaged(path, f"the tensor {name[:80]!r} is described badly")
     count = 1
     for number in shape:
         count *= number
-    if end - start != count * WIDTHS[dtype]:
+    if end - start != count * width:
         raise _damaged(path, f"the tensor {name[:80]!r} has another size than its shape")
     return Tensor(path, dtype, tuple(shape), base + start, base + end)
 

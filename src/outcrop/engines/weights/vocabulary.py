@@ -13,6 +13,9 @@ from outcrop.engines.weights.huggingface import HfFolder
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
 
+# Composed characters are what texts consist of anyway, so llama.cpp leaves NFC out.
+_HARMLESS_NORMALIZERS = (None, "NFC")
+
 _QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -34,6 +37,13 @@ class Vocabulary:
 
 def vocabulary_of(folder: HfFolder) -> Vocabulary:
     """WeightsError where llama.cpp has no tokenizer that does the same."""
+    try:
+        return _vocabulary(folder)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError):
+        raise WeightsError(f"{folder.path}/tokenizer.json is damaged; fetch it again.") from None
+
+
+def _vocabulary(folder: HfFolder) -> Vocabulary:
     tokenizer, model = folder.tokenizer, folder.tokenizer.get("model") or {}
     if model.get("type") != "BPE" or not isinstance(model.get("vocab"), dict):
         raise WeightsError(f"{folder.path} has a {model.get('type')} tokenizer; only byte-level BPE can be converted.")
@@ -43,9 +53,13 @@ def vocabulary_of(folder: HfFolder) -> Vocabulary:
             f"The pre-tokenizer of {folder.path} is not known here, and another would cut texts differently. "
             "Fetch a GGUF file of the model, or serve the folder with the engine vllm."
         )
+    if (tokenizer.get("normalizer") or {}).get("type") not in _HARMLESS_NORMALIZERS:
+        raise WeightsError(f"{folder.path} changes texts before it cuts them (normalizer), which GGUF cannot say.")
     ids: dict[str, int] = dict(model["vocab"])
     added = {entry["content"]: entry for entry in tokenizer.get("added_tokens") or ()}
     ids.update((content, entry["id"]) for content, entry in added.items())
+    if min(ids.values()) < 0:
+        raise ValueError("a negative id")
     size = max(int(folder.config.get("vocab_size") or 0), max(ids.values()) + 1)
     if size > 4 * len(ids) + 1024:
         raise WeightsError(f"{folder.path}: a vocabulary of {size} for {len(ids)} tokens cannot be right.")
@@ -63,11 +77,15 @@ def pre_tokenizer(given: object) -> str | None:
     """llama.cpp's name for a tokenizer.json's `pre_tokenizer`, or None."""
     steps = _steps(given)
     kinds = [step.get("type") for step in steps]
+    if any(step.get("add_prefix_space") or step.get("invert") for step in steps):
+        return None
     if kinds == ["ByteLevel"] and steps[0].get("use_regex", True):
         return "gpt-2"
     if kinds == ["Digits", "ByteLevel"] and steps[0].get("individual_digits") and steps[1].get("use_regex", True):
         return "smollm"
     if kinds == ["Split", "ByteLevel"] and not steps[1].get("use_regex", True):
+        if steps[0].get("behavior") != "Isolated":
+            return None
         pattern = steps[0].get("pattern", {}).get("Regex")
         return {_QWEN2: "qwen2", _LLAMA3: "llama-bpe"}.get(pattern)
     return None
