@@ -84,7 +84,7 @@ def raw_safetensors(header: object, data: bytes = b"") -> bytes:
 CONFIG: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
-    "vocab_size": 259,
+    "vocab_size": 260,
     "hidden_size": 64,
     "intermediate_size": 96,
     "num_hidden_layers": 2,
@@ -110,7 +110,7 @@ def byte_letters() -> list[str]:
 
 
 def tokenizer_json() -> dict[str, Any]:
-    vocab = {letter: 3 + i for i, letter in enumerate(byte_letters())}
+    vocab = {content: i for i, content in enumerate([*ADDED, *byte_letters(), "Ġt"])}
     added = [
         {
             "id": i, "content": content, "special": content != "<tool_call>", "normalized": False,
@@ -123,8 +123,8 @@ def tokenizer_json() -> dict[str, Any]:
         "added_tokens": added,
         "normalizer": None,
         "pre_tokenizer": SMOLLM,
-        "decoder": {"type": "ByteLevel"},
-        "model": {"type": "BPE", "vocab": vocab, "merges": []},
+        "decoder": BYTE_LEVEL,
+        "model": {"type": "BPE", "vocab": vocab, "merges": [["Ġ", "t"]]},
     }
 
 

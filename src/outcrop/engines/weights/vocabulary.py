@@ -45,7 +45,7 @@ def vocabulary_of(folder: HfFolder) -> Vocabulary:
 
 def _vocabulary(folder: HfFolder) -> Vocabulary:
     tokenizer, model = folder.tokenizer, folder.tokenizer.get("model") or {}
-    if model.get("type") != "BPE" or not isinstance(model.get("vocab"), dict):
+    if model.get("type") != "BPE" or not isinstance(model.get("vocab"), dict) or not model["vocab"]:
         raise WeightsError(f"{folder.path} has a {model.get('type')} tokenizer; only byte-level BPE can be converted.")
     pre = pre_tokenizer(tokenizer.get("pre_tokenizer"))
     if pre is None:
@@ -67,6 +67,9 @@ def _vocabulary(folder: HfFolder) -> Vocabulary:
     for content, number in ids.items():
         tokens[number] = content
         types[number] = NORMAL if content not in added else CONTROL if added[content].get("special") else USER_DEFINED
+    # llama.cpp does not load byte-level BPE without any merge.
+    if not model.get("merges"):
+        raise ValueError("no merges")
     merges = [" ".join(pair) if isinstance(pair, list) else pair for pair in model.get("merges") or ()]
     bos = ids.get(_text(folder.tokenizer_config.get("bos_token")) or "", _one(folder.config.get("bos_token_id")))
     eos = ids.get(_text(folder.tokenizer_config.get("eos_token")) or "", _one(folder.config.get("eos_token_id")))

@@ -1,0 +1,364 @@
+"""Hugging Face folders as GGUF: llama.cpp must compute what the architecture's definition says, and cut texts alike.
+
+The definition is written out here in numpy (RMS norm, rotate-half rotary positions, grouped queries, SwiGLU), with what
+tells the architectures apart: biases of Qwen2, norms of queries and keys of Qwen3, Llama 3's scaled frequencies.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+np = pytest.importorskip("numpy")
+pytest.importorskip("gguf")
+
+from outcrop.engines.weights import WeightsError, convert, gguf, servable  # noqa: E402
+from tests.engines.weights import builders, llama  # noqa: E402
+
+Weights = dict[str, Any]
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+# architecture and what its config.json has beside
+CASES: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "llama with its own head": {"tie_word_embeddings": False},
+    "llama3 scaling": {"rope_scaling": LLAMA3},
+    "linear scaling": {"rope_scaling": {"rope_type": "linear", "factor": 4.0}},
+    "rope_parameters": {"rope_theta": None, "rope_parameters": {"rope_type": "default", "rope_theta": 500.0}},
+    "mistral": {"architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": None},
+    "qwen2": {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "rms_norm_eps": 1e-6},
+    "qwen3 with wide heads": {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "head_dim": 32},
+}
+PROMPT = [7, 99, 150, 42, 42, 250, 11, 180, 64, 65, 30, 201]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_llama_cpp_computes_what_the_definition_says(tmp_path: Path, case: str) -> None:
+    config = builders.CONFIG | CASES[case]
+    weights = random_weights(config)
+    save(tmp_path / "model", config, weights, "F16")
+    target = tmp_path / "model.gguf"
+    convert.to_gguf(tmp_path / "model", target, "f16")
+
+    (answer,) = llama.ask(target, tmp_path, llama.greedy(PROMPT, 12))
+    expected = log_softmax(logits(config, weights, PROMPT + answer["tokens"][:-1])[len(PROMPT) - 1 :])
+    llama.assert_computes(answer, expected, within=0.03)
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F16", "F32"])
+@pytest.mark.parametrize("quantization", ["f16", "q8_0"])
+def test_types_of_weights(tmp_path: Path, dtype: str, quantization: Literal["f16", "q8_0"]) -> None:
+    config = builders.CONFIG
+    weights = random_weights(config)
+    save(tmp_path / "model", config, weights, dtype)
+    convert.to_gguf(tmp_path / "model", tmp_path / "model.gguf", quantization)
+    read = read_gguf(tmp_path / "model.gguf")
+    # Steps of 1/127 of a block's largest weight, of 2^-8 for bfloat16.
+    for theirs, ours in (("blk.1.ffn_up.weight", "model.layers.1.mlp.up_proj.weight"), ("token_embd.weight", EMBED)):
+        assert np.abs(read[theirs] - weights[ours]).max() < 0.01 * np.abs(weights[ours]).max()
+    assert "output.weight" not in read
+    norm = weights["model.norm.weight"]
+    assert np.abs(read["output_norm.weight"] - norm).max() <= (0.01 if dtype == "BF16" else 0.001)
+
+
+EMBED = "model.embed_tokens.weight"
+
+
+def test_what_the_file_says_of_itself(tmp_path: Path) -> None:
+    folder = builders.folder(tmp_path / "small-model")
+    convert.to_gguf(folder, tmp_path / "out.gguf")
+    found = gguf.inspect(tmp_path / "out.gguf")
+    assert (found.architecture, found.name, found.context_length) == ("llama", "small-model", 256)
+    assert (found.vocab_size, found.tokenizer_model, found.chat_template) == (260, "gpt2", "{{ messages }}")
+    fields = fields_of(tmp_path / "out.gguf")
+    assert fields["tokenizer.ggml.pre"] == "smollm"
+    assert fields["tokenizer.ggml.add_bos_token"] is False
+    assert fields["tokenizer.ggml.eos_token_id"] == builders.ADDED.index("<|im_end|>")
+    control, normal, user_defined = 3, 1, 4
+    assert fields["tokenizer.ggml.token_type"][:4] == [control, control, user_defined, normal]
+
+
+def test_a_sliding_window_bounds_the_context(tmp_path: Path) -> None:
+    mistral = {"architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": 128}
+    convert.to_gguf(builders.folder(tmp_path / "mistral", **mistral), tmp_path / "mistral.gguf")
+    assert gguf.inspect(tmp_path / "mistral.gguf").context_length == 128
+    unused = {"sliding_window": 128, "use_sliding_window": False}
+    convert.to_gguf(builders.folder(tmp_path / "unused", **unused), tmp_path / "unused.gguf")
+    assert gguf.inspect(tmp_path / "unused.gguf").context_length == 256
+
+
+SPLIT = {"type": "Split", "behavior": "Isolated", "invert": False}
+INNER = builders.BYTE_LEVEL | {"use_regex": False}
+QWEN2 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+PRE_TOKENIZERS: dict[str, Any] = {
+    "smollm": builders.SMOLLM,
+    "gpt-2": builders.BYTE_LEVEL,
+    "qwen2": {"type": "Sequence", "pretokenizers": [SPLIT | {"pattern": {"Regex": QWEN2}}, INNER]},
+    "llama-bpe": {
+        "type": "Sequence",
+        "pretokenizers": [SPLIT | {"pattern": {"Regex": QWEN2.replace(r"|\p{N}|", r"|\p{N}{1,3}|")}}, INNER],
+    },
+}
+TEXTS = [
+    "Hello, world! It's 12345 o'clock; DON'T.",
+    "  two spaces\n\n\tand a tab   \n end ",
+    "Äpfel, 北京 und 😀 – naïve café",
+    '<|im_end|>x<tool_call>{"a": 1}',
+]
+
+
+@pytest.mark.parametrize("pre", PRE_TOKENIZERS)
+def test_llama_cpp_cuts_texts_as_the_tokenizer_does(tmp_path: Path, pre: str) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    document = builders.tokenizer_json() | {"pre_tokenizer": PRE_TOKENIZERS[pre]}
+    # Merges across what the pre-tokenizers cut differently: pairs of digits, and runs of spaces.
+    vocab, merges = document["model"]["vocab"], document["model"]["merges"]
+    for pair in [("1", "2"), ("3", "4"), ("12", "3"), ("Ġ", "Ġ"), ("l", "l"), ("Ġ", "w"), ("'", "t"), ("'", "T")]:
+        vocab["".join(pair)] = len(vocab)
+        merges.append(list(pair))
+    folder = builders.folder(tmp_path / "model", vocab_size=len(vocab))
+    (folder / "tokenizer.json").write_text(json.dumps(document))
+    convert.to_gguf(folder, tmp_path / "model.gguf")
+    answers = llama.ask(tmp_path / "model.gguf", tmp_path, *(llama.tokenize(text) for text in TEXTS))
+    tokenizer = tokenizers.Tokenizer.from_str(json.dumps(document))
+    assert [answer["tokens"] for answer in answers] == [tokenizer.encode(text).ids for text in TEXTS]
+
+
+UNKNOWN_PRE: dict[str, Any] = {
+    "none": None,
+    "another pattern": {"type": "Sequence", "pretokenizers": [SPLIT | {"pattern": {"Regex": r"\w+"}}, INNER]},
+    "a space in front": builders.BYTE_LEVEL | {"add_prefix_space": True},
+    "merged with what precedes": {
+        "type": "Sequence",
+        "pretokenizers": [SPLIT | {"behavior": "MergedWithPrevious", "pattern": {"Regex": QWEN2}}, INNER],
+    },
+    "metaspace": {"type": "Metaspace", "replacement": "▁"},
+    "a list": [1],
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN_PRE)
+def test_an_unknown_pre_tokenizer_is_refused(tmp_path: Path, case: str) -> None:
+    folder = builders.folder(tmp_path / "model")
+    (folder / "tokenizer.json").write_text(json.dumps(builders.tokenizer_json() | {"pre_tokenizer": UNKNOWN_PRE[case]}))
+    with pytest.raises(WeightsError, match=r"pre-tokenizer .* is not known"):
+        convert.to_gguf(folder, tmp_path / "model.gguf")
+    assert_nothing_left(tmp_path)
+
+
+BAD_TOKENIZERS: dict[str, dict[str, Any]] = {
+    "no merges": {"model": builders.tokenizer_json()["model"] | {"merges": []}},
+    "unigram": {"model": {"type": "Unigram", "vocab": []}},
+    "no model": {"model": None},
+    "a model that is a list": {"model": [1]},
+    "no tokens": {"model": {"type": "BPE", "vocab": {}, "merges": []}},
+    "ids that are texts": {"model": {"type": "BPE", "vocab": {"a": "1"}, "merges": []}},
+    "negative ids": {"model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}},
+    "an id of 2^60": {"model": {"type": "BPE", "vocab": {"a": 2**60}, "merges": []}},
+    "added tokens without text": {"added_tokens": [{"id": 1}]},
+    "added tokens that are numbers": {"added_tokens": [1]},
+    "lower case": {"normalizer": {"type": "Lowercase"}},
+    "a normalizer that is a list": {"normalizer": [1]},
+}
+
+
+@pytest.mark.parametrize("case", BAD_TOKENIZERS)
+def test_a_bad_tokenizer_is_refused(tmp_path: Path, case: str) -> None:
+    folder = builders.folder(tmp_path / "model")
+    (folder / "tokenizer.json").write_text(json.dumps(builders.tokenizer_json() | BAD_TOKENIZERS[case]))
+    with pytest.raises(WeightsError):
+        convert.to_gguf(folder, tmp_path / "model.gguf")
+    assert_nothing_left(tmp_path)
+
+
+BAD_CONFIGS: dict[str, dict[str, Any]] = {
+    "no width": {"hidden_size": None},
+    "no heads": {"num_attention_heads": 0},
+    "negative layers": {"num_hidden_layers": -1},
+    "2^60 layers": {"num_hidden_layers": 2**60},
+    "more layers than weights": {"num_hidden_layers": 3},
+    "fewer layers than weights": {"num_hidden_layers": 1},
+    "another width": {"hidden_size": 128},
+    "other heads": {"num_key_value_heads": 4},
+    "a vocabulary of 2^60": {"vocab_size": 2**60},
+    "a larger vocabulary than rows": {"vocab_size": 300},
+    "a text for a number": {"intermediate_size": "many"},
+    "infinitely wide": {"hidden_size": float("1e400")},
+    "yarn": {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}},
+    "scaling without a factor": {"rope_scaling": {"rope_type": "llama3"}},
+    "scaling by nothing": {"rope_scaling": {"rope_type": "linear", "factor": 0}},
+    "scaling that is a text": {"rope_scaling": "linear"},
+    "a head that is missing": {"tie_word_embeddings": False},
+    "another activation": {"hidden_act": "gelu"},
+}
+
+
+@pytest.mark.parametrize("case", BAD_CONFIGS)
+def test_a_bad_configuration_is_refused(tmp_path: Path, case: str) -> None:
+    folder = builders.folder(tmp_path / "model")
+    (folder / "config.json").write_text(json.dumps(builders.CONFIG | BAD_CONFIGS[case]))
+    with pytest.raises(WeightsError) as refusal:
+        convert.to_gguf(folder, tmp_path / "model.gguf")
+    assert str(folder) in str(refusal.value)
+    assert_nothing_left(tmp_path)
+
+
+def test_weights_that_are_not_known_are_refused(tmp_path: Path) -> None:
+    weights = random_weights(builders.CONFIG)
+    weights["model.layers.0.mlp.router.weight"] = np.zeros((4, 64), np.float32)
+    save(tmp_path / "model", builders.CONFIG, weights, "F16")
+    with pytest.raises(WeightsError, match="not known here"):
+        convert.to_gguf(tmp_path / "model", tmp_path / "model.gguf")
+
+
+def test_integers_are_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    folder = builders.folder(tmp_path / "model")
+    weights = {
+        name: ("I8" if "up_proj" in name else "F16", shape, bytes(math.prod(shape) * (1 if "up_proj" in name else 2)))
+        for name, shape in builders.weight_shapes().items()
+    }
+    (folder / "model.safetensors").write_bytes(builders.safetensors(weights))
+    with pytest.raises(WeightsError, match="type I8"):
+        convert.to_gguf(folder, tmp_path / "model.gguf")
+    assert_nothing_left(tmp_path)
+
+
+def test_a_folder_is_converted_once_and_again_when_it_changes(tmp_path: Path) -> None:
+    folder, cache = builders.folder(tmp_path / "model"), tmp_path / "cache"
+    first = servable(folder, cache)
+    made = first.stat().st_mtime_ns
+    assert gguf.inspect(first).architecture == "llama"
+    assert servable(folder, cache) == first
+    assert first.stat().st_mtime_ns == made
+    (folder / "chat_template.jinja").write_text("another template")
+    second = servable(folder, cache)
+    assert second != first
+    assert gguf.inspect(second).chat_template == "another template"
+
+
+def assert_nothing_left(folder: Path) -> None:
+    assert [path.name for path in folder.iterdir()] == ["model"]
+
+
+def random_weights(config: Mapping[str, Any]) -> Weights:
+    """Large enough that attention and positions matter, rounded to half precision as the file will have them."""
+    random = np.random.default_rng(5)
+    shapes = builders.weight_shapes(config)
+    head = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    for layer in range(config["num_hidden_layers"]):
+        attention = f"model.layers.{layer}.self_attn"
+        if config["model_type"] == "qwen2":
+            shapes |= {f"{attention}.{p}_proj.bias": shapes[f"{attention}.{p}_proj.weight"][:1] for p in "qkv"}
+        if config["model_type"] == "qwen3":
+            shapes |= {f"{attention}.{p}_norm.weight": (head,) for p in "qk"}
+    if not config["tie_word_embeddings"]:
+        shapes["lm_head.weight"] = shapes[EMBED]
+    weights = {}
+    for name, shape in shapes.items():
+        drawn = random.standard_normal(shape)
+        value = 1 + 0.3 * drawn if len(shape) == 1 and name.endswith("weight") else drawn * (2 / math.sqrt(shape[-1]))
+        weights[name] = value.astype(np.float16).astype(np.float32)
+    return weights
+
+
+def save(folder: Path, config: Mapping[str, Any], weights: Weights, dtype: str) -> None:
+    def raw(value: Any) -> bytes:
+        if dtype == "BF16":
+            # The upper half, rounded to the nearest.
+            return bytes(((value.view(np.uint32) + 0x8000) >> 16).astype(np.uint16).tobytes())
+        return bytes(value.astype(np.float16 if dtype == "F16" else np.float32).tobytes())
+
+    builders.folder(folder)
+    (folder / "config.json").write_text(json.dumps(dict(config)))
+    named = {name: (dtype, value.shape, raw(value)) for name, value in weights.items()}
+    (folder / "model.safetensors").write_bytes(builders.safetensors(named))
+
+
+def logits(config: Mapping[str, Any], weights: Weights, ids: list[int]) -> Any:
+    """(T, vocabulary) of the definition, in float64."""
+    heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
+    head = config.get("head_dim") or config["hidden_size"] // heads
+    w = {name: value.astype(np.float64) for name, value in weights.items()}
+    x, length = w[EMBED][ids], len(ids)
+    angles = np.arange(length)[:, None] * frequencies(config, head)
+    cosine, sine = (np.concatenate([f(angles)] * 2, axis=1)[:, None] for f in (np.cos, np.sin))
+
+    def norm(value: Any, scale: Any) -> Any:
+        return value / np.sqrt((value**2).mean(-1, keepdims=True) + config["rms_norm_eps"]) * scale
+
+    def project(value: Any, name: str) -> Any:
+        return value @ w[f"{name}.weight"].T + w.get(f"{name}.bias", 0.0)
+
+    def rotated(value: Any) -> Any:
+        return value * cosine + np.concatenate([-value[..., head // 2 :], value[..., : head // 2]], axis=-1) * sine
+
+    for layer in range(config["num_hidden_layers"]):
+        name = f"model.layers.{layer}"
+        inner = norm(x, w[f"{name}.input_layernorm.weight"])
+        q = project(inner, f"{name}.self_attn.q_proj").reshape(length, heads, head)
+        k = project(inner, f"{name}.self_attn.k_proj").reshape(length, kv_heads, head)
+        v = project(inner, f"{name}.self_attn.v_proj").reshape(length, kv_heads, head)
+        if f"{name}.self_attn.q_norm.weight" in w:
+            q, k = norm(q, w[f"{name}.self_attn.q_norm.weight"]), norm(k, w[f"{name}.self_attn.k_norm.weight"])
+        q, k = rotated(q), np.repeat(rotated(k), heads // kv_heads, axis=1)
+        scores = np.einsum("qhd,khd->hqk", q, k) / math.sqrt(head)
+        scores = np.where(np.tri(length, dtype=bool), scores, -np.inf)
+        mixed = np.einsum("hqk,khd->qhd", np.exp(log_softmax(scores)), np.repeat(v, heads // kv_heads, axis=1))
+        x = x + project(mixed.reshape(length, -1), f"{name}.self_attn.o_proj")
+        inner = norm(x, w[f"{name}.post_attention_layernorm.weight"])
+        gate = project(inner, f"{name}.mlp.gate_proj")
+        x = x + project(gate / (1 + np.exp(-gate)) * project(inner, f"{name}.mlp.up_proj"), f"{name}.mlp.down_proj")
+    return norm(x, w["model.norm.weight"]) @ w.get("lm_head.weight", w[EMBED]).T
+
+
+def frequencies(config: Mapping[str, Any], head: int) -> Any:
+    theta = config.get("rope_theta") or config["rope_parameters"]["rope_theta"]
+    plain = [theta ** (-2 * i / head) for i in range(head // 2)]
+    scaling = config.get("rope_scaling") or {}
+    if scaling.get("rope_type") == "linear":
+        return np.array(plain) / scaling["factor"]
+    if scaling.get("rope_type") != "llama3":
+        return np.array(plain)
+    scaled = []
+    for frequency in plain:
+        # Llama 3's rule, as its reference code has it: short waves stay, long ones are stretched, between is a blend.
+        wave, original = 2 * math.pi / frequency, scaling["original_max_position_embeddings"]
+        low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+        if wave < original / high:
+            scaled.append(frequency)
+        elif wave > original / low:
+            scaled.append(frequency / scaling["factor"])
+        else:
+            smooth = (original / wave - low) / (high - low)
+            scaled.append((1 - smooth) * frequency / scaling["factor"] + smooth * frequency)
+    return np.array(scaled)
+
+
+def log_softmax(scores: Any) -> Any:
+    shifted = scores - scores.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def read_gguf(file: Path) -> Weights:
+    import gguf as package
+
+    reader = package.GGUFReader(file)
+    return {t.name: package.quants.dequantize(t.data, t.tensor_type) for t in reader.tensors}
+
+
+def fields_of(file: Path) -> dict[str, Any]:
+    import gguf as package
+
+    return {name: field.contents() for name, field in package.GGUFReader(file).fields.items()}
