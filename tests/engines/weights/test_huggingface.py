@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,7 +58,10 @@ def merged(name: str, **values: object) -> Callable[[Path], None]:
 
 
 def overwritten(name: str, data: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_bytes(data) and None
+    def change(folder: Path) -> None:
+        (folder / name).write_bytes(data)
+
+    return change
 
 
 def removed(name: str) -> Callable[[Path], None]:
@@ -202,3 +206,9 @@ def test_a_gguf_file_is_served_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "model.gguf"
     file.write_bytes(builders.gguf())
     assert servable(file, tmp_path / "cache") == file
+
+
+def test_a_folder_without_the_extra_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(WeightsError, match=r"pip install 'outcrop\[train\]'"):
+        servable(builders.folder(tmp_path / "model"), tmp_path / "cache")
