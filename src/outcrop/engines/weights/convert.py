@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +15,7 @@ from outcrop.engines.weights import huggingface
 from outcrop.engines.weights.errors import WeightsError
 from outcrop.engines.weights.huggingface import HfFolder
 from outcrop.engines.weights.safetensors import Tensor
+from outcrop.engines.weights.shape import Shape, rope_factors, scaling_kind, shape_of, size_of
 from outcrop.engines.weights.vocabulary import Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
@@ -50,23 +50,6 @@ _OUTER = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """The numbers of config.json that a converter needs."""
-
-    width: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_width: int
-    inner: int
-    context: int
-    epsilon: float
-    theta: float
-    scaling: Mapping[str, Any]
-    tied: bool
-
-
 def to_gguf(folder: Path, target: Path, quantization: Quantization = "q8_0") -> None:
     """Written beside the target and renamed, so that there is a whole file or none. WeightsError if it cannot be done."""
     try:
@@ -77,7 +60,7 @@ def to_gguf(folder: Path, target: Path, quantization: Quantization = "q8_0") -> 
             f"{folder} must be converted, which needs: pip install 'outcrop[train]'. Or give a GGUF file."
         ) from None
     source = huggingface.check(folder)
-    shape, words = _shape(source), vocabulary_of(source)
+    shape, words = shape_of(source), vocabulary_of(source)
     names = list(_named(source, shape, len(words.tokens)))
     # Two servers may convert the same folder at once.
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
@@ -86,7 +69,7 @@ def to_gguf(folder: Path, target: Path, quantization: Quantization = "q8_0") -> 
         _describe(writer, source, shape, words, gguf.LlamaFileType, quantization)
         for name, tensor in names:
             _announce(writer, name, tensor, _kind(name, tensor, quantization))
-        if _scaling_kind(shape) == "llama3":
+        if scaling_kind(shape) == "llama3":
             writer.add_tensor_info("rope_freqs.weight", (shape.head_width // 2,), _float32(), shape.head_width * 2)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
@@ -95,8 +78,8 @@ def to_gguf(folder: Path, target: Path, quantization: Quantization = "q8_0") -> 
             writer.write_tensor_data(
                 _encoded(_prepared(name, tensor, source, shape), _kind(name, tensor, quantization))
             )
-        if _scaling_kind(shape) == "llama3":
-            writer.write_tensor_data(_rope_factors(shape))
+        if scaling_kind(shape) == "llama3":
+            writer.write_tensor_data(rope_factors(shape))
         writer.close()
         partial.replace(target)
     except BaseException:
@@ -105,64 +88,8 @@ def to_gguf(folder: Path, target: Path, quantization: Quantization = "q8_0") -> 
         raise
 
 
-def _shape(source: HfFolder) -> _Shape:
-    config = source.config
-    # transformers 5 gathers all that is rotary in `rope_parameters`.
-    rotary = config.get("rope_parameters") or {}
-    try:
-        heads = int(config["num_attention_heads"])
-        width = int(config["hidden_size"])
-        shape = _Shape(
-            width,
-            int(config["num_hidden_layers"]),
-            heads,
-            int(config.get("num_key_value_heads") or heads),
-            int(config.get("head_dim") or width // heads),
-            int(config["intermediate_size"]),
-            _context(config),
-            float(config["rms_norm_eps"]),
-            float(config.get("rope_theta") or rotary.get("rope_theta") or 10000.0),
-            dict(config.get("rope_scaling") or rotary),
-            bool(config.get("tie_word_embeddings", "lm_head.weight" not in source.tensors)),
-        )
-        _check_scaling(shape)
-    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError, OverflowError) as problem:
-        raise WeightsError(f"{source.path}/config.json lacks or misstates {problem}.") from None
-    if min(shape.layers, shape.heads, shape.kv_heads, shape.head_width) < 1 or shape.layers > len(source.tensors):
-        raise WeightsError(f"{source.path}/config.json states sizes that its weights do not have.")
-    if config.get("hidden_act", "silu") != "silu":
-        raise WeightsError(f"{source.path} has the activation {config['hidden_act']!r:.80}; only silu is known here.")
-    if _scaling_kind(shape) not in ("default", "linear", "llama3"):
-        raise WeightsError(
-            f"{source.path} scales its rotary positions by {_scaling_kind(shape)!r}, which is not known here."
-        )
-    return shape
-
-
-def _context(config: Mapping[str, Any]) -> int:
-    """Tokens. Only within its sliding window is a model the same without one, which GGUF's `llama` lacks."""
-    whole, window = int(config["max_position_embeddings"]), config.get("sliding_window")
-    slides = config.get("use_sliding_window", config.get("model_type") == "mistral")
-    return min(whole, int(window)) if window and slides else whole
-
-
-def _check_scaling(shape: _Shape) -> None:
-    """KeyError or ValueError naming what is wrong."""
-    kind = _scaling_kind(shape)
-    if kind in ("linear", "llama3") and not float(shape.scaling["factor"]) > 0:
-        raise ValueError("the rotary factor")
-    if kind == "llama3":
-        if not float(shape.scaling["high_freq_factor"]) > float(shape.scaling["low_freq_factor"]):
-            raise ValueError("the rotary frequency factors")
-        float(shape.scaling["original_max_position_embeddings"])
-
-
-def _scaling_kind(shape: _Shape) -> str:
-    return str(shape.scaling.get("rope_type") or shape.scaling.get("type") or "default")
-
-
 def _describe(
-    writer: Any, source: HfFolder, shape: _Shape, words: Vocabulary, file_types: Any, quantization: Quantization
+    writer: Any, source: HfFolder, shape: Shape, words: Vocabulary, file_types: Any, quantization: Quantization
 ) -> None:
     writer.add_name(source.path.resolve().name)
     writer.add_file_type(file_types.MOSTLY_Q8_0 if quantization == "q8_0" else file_types.MOSTLY_F16)
@@ -178,7 +105,7 @@ def _describe(
     writer.add_rope_freq_base(shape.theta)
     writer.add_layer_norm_rms_eps(shape.epsilon)
     writer.add_vocab_size(len(words.tokens))
-    if _scaling_kind(shape) == "linear":
+    if scaling_kind(shape) == "linear":
         import gguf
 
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
@@ -198,7 +125,7 @@ def _describe(
         writer.add_chat_template(source.chat_template)
 
 
-def _named(source: HfFolder, shape: _Shape, vocab_size: int) -> Iterator[tuple[str, Tensor]]:
+def _named(source: HfFolder, shape: Shape, vocab_size: int) -> Iterator[tuple[str, Tensor]]:
     """GGUF's name of each tensor. An unknown or missing one is refused: half a model would load and talk nonsense."""
     wanted = dict(_OUTER)
     if shape.tied:
@@ -211,26 +138,12 @@ def _named(source: HfFolder, shape: _Shape, vocab_size: int) -> Iterator[tuple[s
     optional = (".bias", "q_norm.weight", "k_norm.weight")
     for name, theirs in wanted.items():
         if name in source.tensors:
-            tensor, size = source.tensors[name], _size(theirs, shape, vocab_size)
+            tensor, size = source.tensors[name], size_of(theirs, shape, vocab_size)
             if tensor.shape != size:
                 raise WeightsError(f"{source.path}: {name} is {tensor.shape}, and should be {size} by config.json.")
             yield theirs, tensor
         elif not name.endswith(optional):
             raise WeightsError(f"{source.path} lacks the weight {name}.")
-
-
-def _size(name: str, shape: _Shape, vocab_size: int) -> tuple[int, ...]:
-    """What llama.cpp will expect of the tensor, rows first."""
-    queries, keys = shape.heads * shape.head_width, shape.kv_heads * shape.head_width
-    rows = {
-        "token_embd": vocab_size, "output": vocab_size, "attn_q": queries, "attn_k": keys, "attn_v": keys,
-        "attn_output": shape.width, "ffn_gate": shape.inner, "ffn_up": shape.inner, "ffn_down": shape.width,
-    }  # fmt: skip
-    inputs = {"attn_output": queries, "ffn_down": shape.inner}
-    *_, part, kind = name.split(".")
-    if part.endswith("_norm"):
-        return (shape.head_width if part in ("attn_q_norm", "attn_k_norm") else shape.width,)
-    return (rows[part],) if kind == "bias" else (rows[part], inputs.get(part, shape.width))
 
 
 def _kind(name: str, tensor: Tensor, quantization: Quantization) -> str:
@@ -264,7 +177,7 @@ def _encoded(values: Array, kind: str) -> Any:
     return values.astype(np.float16 if kind == "f16" else np.float32)
 
 
-def _prepared(name: str, tensor: Tensor, source: HfFolder, shape: _Shape) -> Array:
+def _prepared(name: str, tensor: Tensor, source: HfFolder, shape: Shape) -> Array:
     values = _read(tensor)
     if source.architecture == "llama" and name.endswith(("attn_q.weight", "attn_q.bias")):
         return _interleaved(values, shape.heads)
@@ -299,17 +212,3 @@ def _float32() -> Any:
     import numpy as np
 
     return np.dtype(np.float32)
-
-
-def _rope_factors(shape: _Shape) -> Array:
-    """What each rotary frequency is divided by ("llama3" scaling, as in transformers' `modeling_rope_utils`)."""
-    import numpy as np
-
-    scaling = shape.scaling
-    factor, low, high = (float(scaling[key]) for key in ("factor", "low_freq_factor", "high_freq_factor"))
-    original = float(scaling["original_max_position_embeddings"])
-    frequencies = shape.theta ** (-np.arange(0, shape.head_width, 2, dtype=np.float64) / shape.head_width)
-    turns = original * frequencies / (2 * math.pi)
-    smooth = np.clip((turns - low) / (high - low), 0.0, 1.0)
-    factors: Array = (1 / ((1 - smooth) / factor + smooth)).astype(np.float32)
-    return factors
