@@ -86,7 +86,7 @@ def same(first: Any, second: Any) -> bool:
     return bool(first == second) or (not first and not second and {type(first), type(second)} & {type(None)} != set())
 
 
-@pytest.mark.parametrize(("suite", "case"), cases("input"))
+@pytest.mark.parametrize(("suite", "case"), list(cases("input")))
 def test_requests_are_read(suite: dict[str, Any], case: dict[str, Any]) -> None:
     operation, model = service(suite, case)
     sent = case["serialized"]
@@ -104,7 +104,7 @@ def test_requests_are_read(suite: dict[str, Any], case: dict[str, Any]) -> None:
     assert right != (case["id"] in NOT_APPLICABLE), f"{read} for {expected}"
 
 
-@pytest.mark.parametrize(("suite", "case"), cases("output"))
+@pytest.mark.parametrize(("suite", "case"), list(cases("output")))
 def test_responses_are_written(suite: dict[str, Any], case: dict[str, Any]) -> None:
     operation, model = service(suite, case)
     if "errorCode" in case:
