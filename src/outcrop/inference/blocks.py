@@ -11,7 +11,6 @@ from typing import Literal, TypeAlias
 
 from outcrop.engines.engine import (
     Delta,
-    EngineFailed,
     Finish,
     ReasoningDelta,
     TextDelta,
@@ -51,18 +50,16 @@ Piece: TypeAlias = BlockStart | BlockDelta | BlockStop | Finish
 
 
 class Blocks:
-    """Feed it every delta in order; the pieces of `feed` in a row are the answer."""
+    """Feed it every delta in the order that `generation` checks; the pieces of `feed` in a row are the answer."""
 
     def __init__(self, tool_use_id: Callable[[], str], *, one_tool: bool = False) -> None:
         self._tool_use_id = tool_use_id
         self._one_tool = one_tool
         self._index = -1
         self._open: Kind | None = None
-        self._call = -1
         self._silent = True
 
     def feed(self, delta: Delta) -> list[Piece]:
-        """EngineFailed if a fragment belongs to no open call."""
         if isinstance(delta, TextDelta):
             return self._prose("text", delta.text)
         if isinstance(delta, ReasoningDelta):
@@ -81,13 +78,10 @@ class Blocks:
         return [*self._begin(kind), BlockDelta(self._index, kind, text)]
 
     def _begin_call(self, call: ToolCallStart) -> list[Piece]:
-        self._call = call.index
         # Engines number their calls from 0 in every answer; callers need ids that stay apart in a long conversation.
         return self._begin("tool", self._tool_use_id(), call.name)
 
     def _fragment(self, delta: ToolCallDelta) -> list[Piece]:
-        if self._open != "tool" or delta.index != self._call:
-            raise EngineFailed(f"The engine sent a piece of tool call {delta.index}, which is not open.")
         if not delta.fragment:
             return []
         self._silent = False

@@ -48,7 +48,7 @@ async def turns_of(
         _check_system_role(i, message)
     history.check(messages, reader.words, has_tools=tools is not None)
     cache_points.check(tools, system, messages)
-    images.check_number(sum("image" in block for message in messages for block in message["content"]))
+    images.check_number(sum(map(_images, messages)))
     found = documents.documents_of(messages, named=reader.words.names_documents)
     shown = await documents.texts_of(found) if found else {}
     parts = _Parts(reader, shown)
@@ -61,6 +61,16 @@ def _check_system_role(i: int, message: Message) -> None:
         raise ValidationException(
             f"This model doesn't support the system role in messages.{i}. Use the system field and try again."
         )
+
+
+def _images(message: Message) -> int:
+    """How many, those in results and in marked content too."""
+    blocks: list[Mapping[str, Any]] = list(message["content"])
+    blocks += [
+        inner for block in message["content"] if "toolResult" in block for inner in block["toolResult"]["content"]
+    ]
+    blocks += [block["guardContent"] for block in message["content"] if "guardContent" in block]
+    return sum("image" in block for block in blocks)
 
 
 def _role(role: str) -> Any:

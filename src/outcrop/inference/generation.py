@@ -6,7 +6,16 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import cast
 
-from outcrop.engines.engine import ChatRequest, Delta, Engine, EngineError, EngineFailed, Finish
+from outcrop.engines.engine import (
+    ChatRequest,
+    Delta,
+    Engine,
+    EngineError,
+    EngineFailed,
+    Finish,
+    ToolCallDelta,
+    ToolCallStart,
+)
 from outcrop.errors import AwsError
 from outcrop.inference.failures import before_the_answer, within_the_stream
 from outcrop.inference.wording import Wording
@@ -16,7 +25,8 @@ async def whole(engine: Engine, request: ChatRequest, model_id: str, words: Word
     """All deltas, `Finish` last. Cancelling the task cancels the generation."""
     try:
         async with aclosing(_closable(engine.chat(request))) as deltas:
-            answer = [delta async for delta in deltas]
+            order = _Order()
+            answer = [order.checked(delta) async for delta in deltas]
         _check_end(answer[-1] if answer else None)
     except EngineError as problem:
         raise before_the_answer(problem, model_id, words) from problem
@@ -26,17 +36,19 @@ async def whole(engine: Engine, request: ChatRequest, model_id: str, words: Word
 async def started(engine: Engine, request: ChatRequest, model_id: str, words: Wording) -> Running:
     """An answer whose first delta is there, so that early errors are ordinary HTTP errors."""
     deltas = _closable(engine.chat(request))
+    order = _Order()
     try:
         first = await anext(deltas, None)
         if first is None:
             raise EngineFailed("The model's answer broke off.")
+        order.checked(first)
     except EngineError as problem:
         await deltas.aclose()
         raise before_the_answer(problem, model_id, words) from problem
     except BaseException:
         await deltas.aclose()
         raise
-    return Running(first, deltas, model_id, words)
+    return Running(first, deltas, order, model_id, words)
 
 
 class Running:
@@ -45,10 +57,13 @@ class Running:
     A class, because closing a generator that nobody has iterated yet runs none of its code.
     """
 
-    def __init__(self, first: Delta, rest: AsyncGenerator[Delta, None], model_id: str, words: Wording) -> None:
+    def __init__(
+        self, first: Delta, rest: AsyncGenerator[Delta, None], order: _Order, model_id: str, words: Wording
+    ) -> None:
         self._next: Delta | None = first
         self._last = first
         self._rest = rest
+        self._order = order
         self._model_id = model_id
         self._words = words
 
@@ -60,7 +75,7 @@ class Running:
             self._next = None
             return first
         try:
-            self._last = await anext(self._rest)
+            self._last = self._order.checked(await anext(self._rest))
         except StopAsyncIteration:
             if not isinstance(self._last, Finish):
                 raise self._failure(EngineFailed("The model's answer broke off.")) from None
@@ -74,6 +89,23 @@ class Running:
 
     def _failure(self, problem: EngineError) -> AwsError:
         return within_the_stream(problem, self._model_id, self._words)
+
+
+class _Order:
+    """Holds an engine to its promise: fragments of a call follow its start, with nothing between."""
+
+    def __init__(self) -> None:
+        self._call: int | None = None
+
+    def checked(self, delta: Delta) -> Delta:
+        """EngineFailed for a fragment of a call that is not open."""
+        if isinstance(delta, ToolCallStart):
+            self._call = delta.index
+        elif not isinstance(delta, ToolCallDelta):
+            self._call = None
+        elif delta.index != self._call:
+            raise EngineFailed(f"The engine sent a piece of tool call {delta.index}, which is not open.")
+        return delta
 
 
 def _check_end(last: Delta | None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from outcrop.errors import ValidationException
+from outcrop.inference.failures import ModelRefused
 from outcrop.inference.wording import Wording
 from outcrop.shapes.bedrock_runtime import ContentBlock, Message
 
@@ -24,6 +25,8 @@ def check(messages: Sequence[Message], words: Wording, *, has_tools: bool) -> No
         _check_message(i, message, words)
         _check_results(i, message, pending, words)
         pending = _calls(message)
+        if len(set(pending)) < len(pending):
+            raise ModelRefused(f"messages.{i}: `tool_use` ids must be unique")
     if pending:
         raise _missing(len(messages), pending, words)
     if words.no_tools and not has_tools and any(map(_speaks_of_tools, messages)):

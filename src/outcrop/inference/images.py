@@ -32,7 +32,7 @@ def checked(kind: str, data: bytes, where: str) -> Image:
     if len(data) > LARGEST:
         raise ModelRefused(f"{where}.source: image exceeds {LARGEST} bytes: {len(data)} bytes")
     size = next(_sizes(kind, data), None)
-    if size is None:
+    if size is None or min(size) < 1:
         raise ModelRefused(f"{where}.source: Could not process image")
     if max(size) > WIDEST:
         raise ModelRefused(f"{where}.source: image dimensions exceed max allowed size: {WIDEST} pixels")

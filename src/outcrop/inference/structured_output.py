@@ -84,10 +84,12 @@ class _Check:
                 yield from self.problems(inner, f"{where}.{name}", within, depth + 1)
 
     def _reference(self, reference: object, where: str, within: frozenset[str], depth: int) -> Iterator[str]:
-        if reference is None or reference in self._sound:
+        if reference is None:
             return
-        if not isinstance(reference, str) or not reference.startswith("#"):
+        if not isinstance(reference, str) or (reference != "#" and not reference.startswith("#/")):
             yield f"{where}: external $ref is not supported"
+        elif reference in self._sound:
+            return
         elif reference in within or reference == "#":
             yield f"{where}: recursive schemas are not supported"
         elif (target := _target(self._root, reference)) is None:
@@ -108,9 +110,10 @@ def _own_problems(schema: Mapping[str, Any], where: str) -> Iterator[str]:
         yield f"{where}: type {orjson.dumps(kind).decode()} is not supported"
     if schema.get("additionalProperties", False) is not False:
         yield f"{where}: For 'object' type, 'additionalProperties' must be explicitly set to false"
-    if schema.get("minItems", 0) not in (0, 1):
+    least = schema.get("minItems", 0)
+    if type(least) is not int or least not in (0, 1):
         yield f"{where}: For 'array' type, 'minItems' values other than 0 or 1 are not supported"
-    if "format" in schema and schema["format"] not in FORMATS:
+    if "format" in schema and not (isinstance(schema["format"], str) and schema["format"] in FORMATS):
         yield f"{where}: format {orjson.dumps(schema['format']).decode()} is not supported"
     yield from _misshapen(schema, where)
 
@@ -137,7 +140,7 @@ _SHAPES: Mapping[str, type] = {
 
 def _target(root: Any, reference: str) -> Any:
     found = root
-    for part in reference[1:].lstrip("/").split("/"):
+    for part in reference.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         if not isinstance(found, dict) or key not in found:
             return None
@@ -146,9 +149,10 @@ def _target(root: Any, reference: str) -> Any:
 
 
 def _children(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Sub-schemas. Those in $defs are reached through the references to them."""
-    if isinstance(properties := schema.get("properties"), dict):
-        yield from ((f"properties.{name}", inner) for name, inner in properties.items())
+    """Sub-schemas, those in $defs too: not every engine passes over a definition that nothing refers to."""
+    for keyword in ("properties", "$defs", "definitions"):
+        if isinstance(named := schema.get(keyword), dict):
+            yield from ((f"{keyword}.{name}", inner) for name, inner in named.items())
     if "items" in schema:
         yield "items", schema["items"]
     for keyword in ("anyOf", "allOf"):

@@ -93,16 +93,8 @@ async def events(
         yield {"type": "message_start", "message": start}
         async for delta in deltas:
             for piece in blocks.feed(delta):
-                for event in _ending(piece, clock) if isinstance(piece, Finish) else writer.of(piece):
+                for event in writer.ending(piece, clock) if isinstance(piece, Finish) else writer.of(piece):
                     yield event
-
-
-def _ending(finish: Finish, clock: Clock) -> Iterator[dict[str, Any]]:
-    if finish.reason not in STOP_REASONS:
-        raise _malformed()
-    change = {"stop_reason": STOP_REASONS[finish.reason], "stop_sequence": finish.stop_sequence}
-    yield {"type": "message_delta", "delta": change, "usage": usage(finish.usage)}
-    yield {"type": "message_stop", "amazon-bedrock-invocationMetrics": _metrics(finish.usage, clock)}
 
 
 def _metrics(used: Usage, clock: Clock) -> dict[str, int]:
@@ -125,6 +117,16 @@ class _Events:
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
         self._text: list[str] = []
+        self._malformed = False
+
+    def ending(self, finish: Finish, clock: Clock) -> Iterator[dict[str, Any]]:
+        """ModelStreamErrorException where the whole answer would be an error."""
+        malformed = self._malformed and finish.reason in ("stop", "tool_calls")
+        if malformed or finish.reason not in STOP_REASONS:
+            raise _malformed()
+        change = {"stop_reason": STOP_REASONS[finish.reason], "stop_sequence": finish.stop_sequence}
+        yield {"type": "message_delta", "delta": change, "usage": usage(finish.usage)}
+        yield {"type": "message_stop", "amazon-bedrock-invocationMetrics": _metrics(finish.usage, clock)}
 
     def of(self, piece: Piece) -> Iterator[dict[str, Any]]:
         if isinstance(piece, BlockDelta):
@@ -139,6 +141,8 @@ class _Events:
     def _end(self, piece: BlockStop) -> Iterator[dict[str, Any]]:
         if piece.kind == "reasoning":
             yield _delta(piece.index, ("signature_delta", "signature"), self._signer.sign("".join(self._text)))
+        elif piece.kind == "tool" and tool_input("".join(self._text)) is None:
+            self._malformed = True
         yield {"type": "content_block_stop", "index": piece.index}
 
 

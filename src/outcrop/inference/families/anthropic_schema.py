@@ -20,6 +20,13 @@ OPTIONAL = frozenset(
 )  # fmt: skip
 MOST_STOP_SEQUENCES = 8191
 
+# Members of the objects that hold a few choices each.
+_OPTIONS: Mapping[str, Collection[str]] = {
+    "output_config": ("format", "effort"),
+    "tool_choice": ("type", "name", "disable_parallel_tool_use"),
+    "metadata": ("user_id",),
+}
+
 # type of block -> required and allowed keys besides `type` and `cache_control`
 BLOCKS: Mapping[str, tuple[Collection[str], Collection[str]]] = {
     "text": (("text",), ("citations",)),
@@ -74,6 +81,9 @@ def _check_body(found: Violations, body: dict[str, Any]) -> None:
     for name in ("metadata", "thinking", "output_config", "tool_choice", "context_management"):
         if name in body:
             found.kind(f"#/{name}", body[name], "JSONObject")
+    for name, allowed in _OPTIONS.items():
+        if isinstance(body.get(name), dict):
+            found.keys(f"#/{name}", body[name], (), allowed)
     if "system" in body and found.kind("#/system", body["system"], "String", "JSONArray"):
         _check_content(found, "#/system", body["system"], ("text",))
     _check_list(found, body, "messages", _check_message)
@@ -145,8 +155,9 @@ def _check_inside(found: Violations, at: str, kind: str, block: dict[str, Any]) 
         found.kind(f"{at}/source", block.get("source", ""), "String")
         if found.kind(f"{at}/content", block.get("content", []), "JSONArray"):
             _check_content(found, f"{at}/content", block.get("content", []), ("text",))
-    if isinstance(block.get("cache_control"), dict):
-        _check_cache_control(found, f"{at}/cache_control", block["cache_control"])
+    if kind in ("document", "search_result") and "citations" in block:
+        found.kind(f"{at}/citations", block["citations"], "JSONObject")
+    _check_cache_control(found, f"{at}/cache_control", block)
 
 
 def _check_source(found: Violations, at: str, source: dict[str, Any], kind: str) -> None:
@@ -163,7 +174,10 @@ def _check_source(found: Violations, at: str, source: dict[str, Any], kind: str)
         found.add(f"{at}/type", f"{form} is not a valid enum value")
 
 
-def _check_cache_control(found: Violations, at: str, control: dict[str, Any]) -> None:
+def _check_cache_control(found: Violations, at: str, holder: dict[str, Any]) -> None:
+    control = holder.get("cache_control", {"type": "ephemeral"})
+    if not found.kind(at, control, "JSONObject"):
+        return
     found.keys(at, control, ("type",), ("ttl",))
     if control.get("type", "ephemeral") != "ephemeral":
         found.add(f"{at}/type", f"{control['type']} is not a valid enum value")
@@ -173,7 +187,7 @@ def _check_cache_control(found: Violations, at: str, control: dict[str, Any]) ->
 
 def _check_tool(found: Violations, at: str, tool: dict[str, Any]) -> None:
     """Tools that Anthropic defines have a `type` of their own and are refused later, by name."""
-    if tool.get("type", "custom") != "custom":
+    if not found.kind(f"{at}/type", tool.get("type", "custom"), "String") or tool.get("type", "custom") != "custom":
         return
     found.keys(at, tool, ("name", "input_schema"), ("type", "description", "strict", "cache_control"))
     found.kind(f"{at}/name", tool.get("name", ""), "String")
@@ -182,5 +196,4 @@ def _check_tool(found: Violations, at: str, tool: dict[str, Any]) -> None:
     schema = tool.get("input_schema", {"type": "object"})
     if found.kind(f"{at}/input_schema", schema, "JSONObject") and schema.get("type") != "object":
         found.add(f"{at}/input_schema/type", f"{schema.get('type')} is not a valid enum value")
-    if isinstance(tool.get("cache_control"), dict):
-        _check_cache_control(found, f"{at}/cache_control", tool["cache_control"])
+    _check_cache_control(found, f"{at}/cache_control", tool)
