@@ -103,7 +103,8 @@ def test_a_stream_closed_before_its_first_event_ends_the_generation(bench: Bench
     bench.engine.hold = True
 
     async def abandon() -> None:
-        response: Any = await converse_stream(bench.ctx, {"modelId": MODEL, "messages": [user("Hi")]})
+        request: Any = {"modelId": MODEL, "messages": [user("Hi")]}
+        response: Any = await converse_stream(bench.ctx, request)
         await response.pop("stream").aclose()
         gc.collect()
         for _ in range(10):
