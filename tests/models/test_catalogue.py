@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from outcrop.models import aliases
 from outcrop.models.catalogue import Catalogue
 from outcrop.settings import ModelSpec, SettingsError
 from outcrop.store.database import Database
-from tests.inference.bench import ACCOUNT, MODEL, OTHER_ACCOUNT, REGION, Bench, bench, settings
+from tests.inference.bench import ABLE, ACCOUNT, MODEL, OTHER_ACCOUNT, REGION, Bench, bench, settings
 
 PREFIX = f"arn:aws:bedrock:{REGION}"
 
@@ -102,3 +103,11 @@ def test_limits_come_from_the_settings_or_the_engine(tmp_path: Path) -> None:
     made = bench(tmp_path, chosen=chosen)
     model = Catalogue(chosen, made.ctx.database, cast(Any, made.pool)).resolve(MODEL, account=ACCOUNT, region=REGION)
     assert (model.max_output_tokens, model.default_max_tokens) == (100, 100)
+
+
+def test_what_an_engine_learns_at_its_start_is_known(bench: Bench) -> None:
+    before = bench.ctx.catalogue.resolve(MODEL, account=ACCOUNT, region=REGION)
+    bench.engine.able = replace(ABLE, context_tokens=100, count_tokens=False)
+    after = bench.ctx.catalogue.resolve(MODEL, account=ACCOUNT, region=REGION)
+    assert (before.max_output_tokens, after.max_output_tokens) == (4096, 100)
+    assert not after.capabilities.count_tokens

@@ -38,7 +38,6 @@ class Catalogue:
         self._configured = settings.aliases
         self._database = database
         self._engines = engines
-        self._models: dict[str, Model] = {}
         self._profiles: dict[tuple[str, str, str], str | None] = {}
         check_settings(settings)
         # The version is asked before what it is the version of, here and in `refresh`.
@@ -147,12 +146,8 @@ class Catalogue:
         return known[key]
 
     def _model(self, model_id: str) -> Model:
-        known = self._models.get(model_id)
-        if known is None:
-            known = self._models[model_id] = self._made(self._specs[model_id])
-        return known
-
-    def _made(self, spec: ModelSpec) -> Model:
+        """As it is now: an engine may learn at its start how long its context is, or whether it can count."""
+        spec = self._specs[model_id]
         try:
             capabilities = self._engines.capabilities(spec.id)
         except EngineError as problem:
