@@ -19,8 +19,11 @@ from outcrop.models.specs import house_path
 from outcrop.settings import EngineSettings, ModelSpec
 from tests.engines.waiting import until
 
+# Held to a schema that cannot be met in fewer than some eight hundred tokens, however early the model would end.
 LONG = ChatRequest(
-    (Message("user", (Text("Count from 1 to 90."),)),), sampling=Sampling(max_tokens=900, temperature=1.5)
+    (Message("user", (Text("Go on."),)),),
+    json_schema={"type": "array", "items": {"enum": ["on and on"]}, "minItems": 180},
+    sampling=Sampling(max_tokens=900, temperature=0),
 )
 SHORT = ChatRequest(LONG.messages, sampling=Sampling(max_tokens=2, temperature=0))
 

@@ -95,7 +95,8 @@ def call(server: Server, path: str, body: bytes = b"", method: str = "POST") -> 
 
 
 def log_lines(server: Server) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
+    """Whole lines only: the last may be in the middle of being written."""
+    return [json.loads(line) for line in server.log.splitlines() if line.startswith("{") and line.endswith("}")]
 
 
 def health(server: Server) -> dict[str, Any]:

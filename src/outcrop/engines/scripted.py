@@ -9,7 +9,8 @@ import asyncio
 import hashlib
 import re
 import tomllib
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -43,6 +44,7 @@ from outcrop.engines.engine import (
     Usage,
 )
 from outcrop.engines.openai.stops import StopFinder
+from outcrop.engines.smallest import smallest
 from outcrop.settings import ModelSpec
 
 CONTEXT_TOKENS = 8192
@@ -133,8 +135,9 @@ class Scripted:
         last = _last_text(request)
         rule = self._rule(request, last)
         tokens = self._fitting(_count(request))
-        async for delta in self._played(rule, list(self._answer(rule, request, last)), request, tokens):
-            yield delta
+        async with aclosing(self._played(rule, list(self._answer(rule, request, last)), request, tokens)) as deltas:
+            async for delta in deltas:
+                yield delta
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
         tokens = self._fitting(len(request.prompt.split()))
@@ -142,8 +145,9 @@ class Scripted:
         text = rule.text or request.prompt
         if request.json_schema is not None:
             text = orjson.dumps(_fitted(rule.text, request.json_schema)).decode()
-        async for delta in self._played(rule, list(map(TextDelta, _pieces(text))), request, tokens):
-            yield delta
+        async with aclosing(self._played(rule, list(map(TextDelta, _pieces(text))), request, tokens)) as deltas:
+            async for delta in deltas:
+                yield delta
 
     async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
         return len(request.prompt.split()) if isinstance(request, CompletionRequest) else _count(request)
@@ -175,6 +179,13 @@ class Scripted:
         if tokens > limit:
             raise ContextOverflow(tokens, limit)
         return tokens
+
+    def _raised(self, failure: Failure) -> EngineError:
+        limit = self.spec.context_tokens or CONTEXT_TOKENS
+        if failure.kind == "overflow":
+            return ContextOverflow(limit + 1, limit)
+        kinds = {"busy": EngineBusy, "timeout": EngineTimeout, "invalid": InvalidRequest, "failed": EngineFailed}
+        return kinds[failure.kind](failure.message)
 
     def _rule(self, request: ChatRequest | None, last: str) -> Rule:
         for rule in self._script.rules:
@@ -219,7 +230,7 @@ class Scripted:
         try:
             for delta in deltas:
                 if rule.error is not None and sent == rule.error.after_deltas:
-                    raise _raised(rule.error)
+                    raise self._raised(rule.error)
                 if sent and rule.delta_delay_ms:
                     await asyncio.sleep(rule.delta_delay_ms / 1000)
                 elif sent % _BURST == _BURST - 1:
@@ -229,8 +240,8 @@ class Scripted:
         except (GeneratorExit, asyncio.CancelledError):
             self.cancelled += 1
             raise
-        if rule.error is not None:
-            raise _raised(rule.error)
+        if rule.error is not None and reason != "length":
+            raise self._raised(rule.error)
         yield Finish(rule.finish or reason, Usage(tokens, sent, min(rule.cached_tokens, tokens)), stop)
 
     async def _sleep(self, milliseconds: float) -> None:
@@ -280,18 +291,6 @@ def _cut(deltas: list[Delta], request: ChatRequest | CompletionRequest) -> tuple
     return deltas, reason, None
 
 
-def _raised(failure: Failure) -> EngineError:
-    if failure.kind == "busy":
-        return EngineBusy(failure.message)
-    if failure.kind == "timeout":
-        return EngineTimeout(failure.message)
-    if failure.kind == "overflow":
-        return ContextOverflow(CONTEXT_TOKENS + 1, CONTEXT_TOKENS)
-    if failure.kind == "invalid":
-        return InvalidRequest(failure.message)
-    return EngineFailed(failure.message)
-
-
 def _pieces(text: str) -> list[str]:
     """Words with the white space before them: joined, they are the text."""
     return _PIECES.findall(text)
@@ -332,62 +331,6 @@ def _fitted(text: str, schema: Json) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         return smallest(schema)
-
-
-def smallest(schema: Any, root: Any = None) -> Any:
-    """A small value that is valid against a JSON schema of the subset that structured output takes."""
-    root = schema if root is None else root
-    if not isinstance(schema, Mapping):
-        return {}
-    if "const" in schema:
-        return schema["const"]
-    if schema.get("enum"):
-        return schema["enum"][0]
-    if isinstance(reference := schema.get("$ref"), str):
-        return smallest(_target(root, reference), root)
-    for alternatives in ("anyOf", "oneOf"):
-        if schema.get(alternatives):
-            return smallest(schema[alternatives][0], root)
-    if schema.get("allOf"):
-        merged = [smallest(part, root) for part in schema["allOf"]]
-        return {key: value for part in merged if isinstance(part, dict) for key, value in part.items()} or merged[0]
-    return _of_type(schema, root)
-
-
-def _of_type(schema: Mapping[str, Any], root: Any) -> Any:
-    kind = schema.get("type", "object")
-    kind = kind[0] if isinstance(kind, list) and kind else kind
-    if kind == "object":
-        properties = schema.get("properties", {})
-        return {name: smallest(properties.get(name, {}), root) for name in schema.get("required", ())}
-    if kind == "array":
-        return [smallest(schema.get("items", {}), root) for _ in range(schema.get("minItems", 0))]
-    if kind == "string":
-        return _FORMATS.get(schema.get("format", ""), "x" * schema.get("minLength", 0))
-    if kind in ("integer", "number"):
-        return max(schema.get("minimum", 0), 0) if schema.get("maximum", 0) >= 0 else schema["maximum"]
-    return {"boolean": False, "null": None}.get(kind, {})
-
-
-_FORMATS = {
-    "date-time": "2026-01-01T00:00:00Z",
-    "date": "2026-01-01",
-    "time": "00:00:00Z",
-    "duration": "P1D",
-    "email": "a@example.com",
-    "hostname": "example.com",
-    "uri": "https://example.com",
-    "ipv4": "192.0.2.1",
-    "ipv6": "2001:db8::1",
-    "uuid": "00000000-0000-4000-8000-000000000000",
-}
-
-
-def _target(root: Any, reference: str) -> Any:
-    found = root
-    for part in reference.lstrip("#").lstrip("/").split("/"):
-        found = found.get(part.replace("~1", "/").replace("~0", "~"), {}) if isinstance(found, Mapping) else {}
-    return found
 
 
 def _vector(text: str) -> list[float]:
