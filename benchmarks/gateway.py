@@ -223,13 +223,21 @@ def litellm(folder: Path, venv: Path) -> Iterator[Target | None]:
         "1",
     ]
     url = f"http://127.0.0.1:{port}"
-    environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "DO_NOT_TRACK": "1"}
+    # Newer versions do not start without a key; checking one is part of Outcrop's figures too.
+    key = "sk-0123456789abcdef0123456789abcdef0123456789abcdef"
+    environment = {
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_LOG": "ERROR",
+        "DO_NOT_TRACK": "1",
+        "LITELLM_MASTER_KEY": key,
+    }
     turns = json.loads(converse_body())["messages"]
     body = json.dumps(
         {"model": "mock", "messages": [{"role": m["role"], "content": m["content"][0]["text"]} for m in turns]}
     ).encode()
+    headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
     with process(argv, f"{url}/health/liveliness", environment=environment, log=folder / "litellm.log", wait=180):
-        yield Target("LiteLLM proxy, mock", f"{url}/v1/chat/completions", {"content-type": "application/json"}, body)
+        yield Target("LiteLLM proxy, mock", f"{url}/v1/chat/completions", headers, body)
 
 
 def main() -> None:

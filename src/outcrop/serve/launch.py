@@ -30,6 +30,7 @@ def serve(settings: Settings) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     certificate = tls.ensure(folder / "tls", settings.server.host) if settings.server.tls else None
     url = _url(settings)
+    _convert_models(settings, folder)
     os.environ[VARIABLE] = msgspec.json.encode(settings).decode()
     server = Server(
         "outcrop.app:create",
@@ -53,6 +54,20 @@ def serve(settings: Settings) -> None:
     with _announced(folder / "server.json", url, certificate):
         _greet(settings, folder, url, certificate)
         server.serve()
+
+
+def _convert_models(settings: Settings, folder: Path) -> None:
+    """Hugging Face folders become GGUF files here, once, so that no request waits for it. One that cannot be served is said."""
+    for spec in settings.models:
+        if spec.engine != "llamacpp" or spec.path is None or not Path(spec.path).expanduser().is_dir():
+            continue
+        from outcrop.engines.weights import WeightsError, servable
+
+        click.echo(f"Preparing {spec.id} from {spec.path} ...", err=True)
+        try:
+            servable(Path(spec.path).expanduser(), folder / "converted")
+        except WeightsError as problem:
+            click.secho(f"{spec.id} cannot be served: {problem}", fg="red", err=True)
 
 
 def _url(settings: Settings) -> str:
