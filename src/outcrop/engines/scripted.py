@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import re
 import tomllib
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from itertools import islice
 from pathlib import Path
@@ -184,7 +184,12 @@ class Scripted:
         limit = self.spec.context_tokens or CONTEXT_TOKENS
         if failure.kind == "overflow":
             return ContextOverflow(limit + 1, limit)
-        kinds = {"busy": EngineBusy, "timeout": EngineTimeout, "invalid": InvalidRequest, "failed": EngineFailed}
+        kinds: dict[str, Callable[[str], EngineError]] = {
+            "busy": EngineBusy,
+            "timeout": EngineTimeout,
+            "invalid": InvalidRequest,
+            "failed": EngineFailed,
+        }
         return kinds[failure.kind](failure.message)
 
     def _rule(self, request: ChatRequest | None, last: str) -> Rule:
