@@ -73,7 +73,7 @@ def test_calls_and_results_reach_the_engine(bench: Bench) -> None:
     bench.call(converse, messages=[user("Hi"), assistant("So", called("1"), called("2")), results], toolConfig=TOOLS)
     assert bench.asked.messages[1].parts == (Text("So"), ToolCall("1", "f", {"a": 1}), ToolCall("2", "f", {"a": 1}))
     assert bench.asked.messages[2].parts == (
-        ToolResult("1", (Text('{"b":[2]}'),)),
+        ToolResult("1", (Text('{"b": [2]}'),)),
         ToolResult("2", (Text("no"),), error=True),
     )
 
