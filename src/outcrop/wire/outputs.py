@@ -131,6 +131,10 @@ _SCALARS: dict[str, Writer] = {
 }
 
 
+# Labels and query parameters mean nothing in an answer: such a member is one of the body's.
+_NOT_BODY = {"header", "headers", "statusCode"}
+
+
 class OutputWriter:
     """Writes a structure as an HTTP message: the responses of an operation, or a modelled error."""
 
@@ -143,7 +147,7 @@ class OutputWriter:
         }
         self._status = next((key for key, member in members.items() if member.get("location") == "statusCode"), None)
         self._payload: str | None = shape.get("payload")
-        in_body = {key: member for key, member in members.items() if "location" not in member and key != self._payload}
+        in_body = {k: m for k, m in members.items() if m.get("location") not in _NOT_BODY and k != self._payload}
         self._body = writers.structure(name, shape, in_body)
         self.stream = self._payload_stream(members, shapes)
         if self._payload is not None and self.stream is None:
@@ -215,7 +219,6 @@ def _list_header(wire_name: str, item: ShapeDict, shapes: Mapping[str, ShapeDict
     quote = str if shape["type"] == "timestamp" else quote_item  # dates hold commas and are never quoted
 
     def write_header(value: Any, headers: Headers) -> None:
-        if value:
-            headers.append((wire_name, ", ".join(quote(write(element)) for element in value)))
+        headers.append((wire_name, ", ".join(quote(write(element)) for element in value)))
 
     return write_header

@@ -40,6 +40,4 @@ REASONS: dict[str, str] = {
     "RestJsonHttpWithEmptyStructurePayload": "a structure that is the whole body is read as empty, not as absent",
     "RestJsonHttpWithHeadersButNoPayload": "a structure that is the whole body is read as empty, not as absent",
     "RestJsonOmitsEmptyListQueryValues": "says what a client leaves out: what did not arrive cannot be told from an empty list",
-    "RestJsonIgnoreQueryParamsInResponse": "a response with a query parameter is a mistake of the model, and fails loudly here",
-    "RestJsonNullAndEmptyHeaders": "an empty header is written, as AWS's own services do; the case wants it left out",
 }

@@ -113,7 +113,7 @@ def native(shape: Mapping[str, Any], value: Any) -> Any:
     if kind == "map":
         return {key: native(known[shape["value"]["shape"]], item) for key, item in value.items()}
     if kind == "timestamp":
-        return datetime.fromtimestamp(value, UTC)
+        return datetime.fromisoformat(value) if isinstance(value, str) else datetime.fromtimestamp(value, UTC)
     if kind == "blob":
         return value.encode()
     if shape.get("jsonvalue"):
