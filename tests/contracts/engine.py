@@ -271,6 +271,21 @@ def test_json_fits_its_schema(subject: Subject) -> None:
         jsonschema.validate(json.loads(text_of(deltas)), PERSON)
 
 
+def test_tools_and_a_schema_together(subject: Subject) -> None:
+    """Whatever the model chooses fits: a call of a tool, or the answer's schema."""
+    needs(subject, "tools", "json_schema")
+    if not subject.forces_tools:
+        pytest.skip("this server takes one or the other")
+    for prompt in ("What is the weather in Oslo?", "Extract the data: Maria is 34 and lives in Rome."):
+        deltas = subject.ask(user(prompt, tools=(ORDER,), json_schema=PERSON))
+        calls = calls_of(deltas)
+        assert finish_of(deltas).reason == ("tool_calls" if calls else "stop")
+        for _, arguments in calls:
+            jsonschema.validate(arguments, dict(ORDER.schema))
+        if not calls:
+            jsonschema.validate(json.loads(text_of(deltas)), PERSON)
+
+
 def test_what_does_not_fit_the_context_is_refused(subject: Subject) -> None:
     limit = able(subject).context_tokens
     with pytest.raises(ContextOverflow):

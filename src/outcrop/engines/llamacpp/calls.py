@@ -10,17 +10,35 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import orjson
+
 from outcrop.engines.engine import Delta, Json, Tool, ToolCallDelta, ToolCallStart, ToolChoice
 
 _OPENING = re.compile(r'\s*\{\s*"name"\s*:\s*"((?:[^"\\]|\\.)*)"\s*,\s*"arguments"\s*:\s*')
 
 
-def call_schema(tools: Sequence[Tool], choice: ToolChoice) -> dict[str, Any]:
-    """One alternative for each tool that may be called."""
+def call_schema(tools: Sequence[Tool], choice: ToolChoice, answer: Json | None = None) -> dict[str, Any]:
+    """One alternative for each tool that may be called, and one for the answer's own schema, where there may be an answer."""
     allowed = [tool for tool in tools if choice.mode != "tool" or tool.name == choice.name]
-    if len(allowed) == 1:
+    if len(allowed) == 1 and answer is None:
         return _alternative(allowed[0], "#")
-    return {"anyOf": [_alternative(tool, f"#/anyOf/{i}") for i, tool in enumerate(allowed)]}
+    alternatives = [_alternative(tool, f"#/anyOf/{i}") for i, tool in enumerate(allowed)]
+    if answer is not None:
+        alternatives.append(_moved(answer, f"#/anyOf/{len(allowed)}"))
+    return {"anyOf": alternatives}
+
+
+def call_in(text: str, tools: Sequence[Tool]) -> tuple[str, str] | None:
+    """The tool's name and the JSON of its arguments, if the text is a call of one and not an answer."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(value, dict) or value.keys() != {"name", "arguments"}:
+        return None
+    if value["name"] not in {tool.name for tool in tools}:
+        return None
+    return value["name"], orjson.dumps(value["arguments"]).decode()
 
 
 def _alternative(tool: Tool, at: str) -> dict[str, Any]:

@@ -27,10 +27,12 @@ from outcrop.engines.engine import (
     Finish,
     InvalidRequest,
     TextDelta,
+    ToolCallDelta,
+    ToolCallStart,
     Unsupported,
     Usage,
 )
-from outcrop.engines.llamacpp.calls import CallReader, call_schema
+from outcrop.engines.llamacpp.calls import CallReader, call_in, call_schema
 from outcrop.engines.openai.bodies import chat_body, messages_of, sampling_body, tool_body
 from outcrop.engines.openai.chunks import Chunks
 from outcrop.engines.openai.engine import has_images, vectors_of
@@ -112,7 +114,12 @@ class LlamaCpp:
         self._check(request)
         with self._admitted():
             http = await self._started()
-            answer = self._called(http, request) if _must_call(request) else self._chatted(http, request)
+            if _must_call(request):
+                answer = self._called(http, request)
+            elif request.tools and request.json_schema is not None and request.tool_choice.mode == "auto":
+                answer = self._called_or_answered(http, request)
+            else:
+                answer = self._chatted(http, request)
             async with aclosing(answer) as deltas:
                 async for delta in deltas:
                     yield delta
@@ -155,8 +162,6 @@ class LlamaCpp:
             raise Unsupported("chat")
         if request.tools and not able.tools:
             raise Unsupported("tool use")
-        if request.tools and request.json_schema is not None:
-            raise Unsupported("tools together with structured output")
         if not able.images and has_images(request):
             raise Unsupported("images")
 
@@ -217,6 +222,28 @@ class LlamaCpp:
                     for piece in reader.end(whole=whole):
                         yield piece
                     yield Finish("tool_calls", delta.usage) if whole else delta
+
+    async def _called_or_answered(self, http: Http, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        """A call of a tool or an answer that fits the schema, as the model likes; which it is, the end shows."""
+        prompt = await _prompt(http, request, thinking=False)
+        schema = call_schema(request.tools, request.tool_choice, request.json_schema)
+        text = ""
+        async with aclosing(
+            self._completed(http, {"prompt": prompt, **_native(request), "json_schema": schema})
+        ) as deltas:
+            async for delta in deltas:
+                if isinstance(delta, TextDelta):
+                    text += delta.text
+                elif isinstance(delta, Finish):
+                    call = call_in(text, request.tools) if delta.reason == "stop" else None
+                    if call is None:
+                        if text:
+                            yield TextDelta(text)
+                        yield delta
+                    else:
+                        yield ToolCallStart(0, "call_0", call[0])
+                        yield ToolCallDelta(0, call[1])
+                        yield Finish("tool_calls", delta.usage)
 
     async def _call_prompt(self, http: Http, request: ChatRequest) -> str:
         """The conversation up to where a call's JSON begins."""
