@@ -85,7 +85,7 @@ import itertools, time
 from outcrop.wire.model import SERVICES, load_model
 from outcrop.wire.patterns import matcher
 shapes = [shape for service in SERVICES for shape in load_model(service)["shapes"].values()]
-starts = ("", "arn:aws:bedrock:us-east-1:123456789012:model/", "arn:aws:iam::123456789012:role/", "s3://aaa", "https://a")
+starts = ("", "a", "arn:aws:bedrock:us-east-1:123456789012:model/", "arn:aws:iam::123456789012:role/", "s3://aaa", "https://a")
 runs = ("a", "0", "A", "-", "_", ".", "/", ":", ",", " ", "a-", "a.", "a/", "a:", "a,", "a ")
 for pattern in sorted({shape["pattern"] for shape in shapes if "pattern" in shape}):
     print(pattern, flush=True)

@@ -14,6 +14,9 @@ from functools import cache
 
 # `/d{12}` where `\d{12}` is meant: no real ARN could match, and AWS does not enforce it.
 _MISSPELT = "/d{12}"
+# The class holds the hyphen itself, so `-*` adds nothing to the repeated group but, for a caller's thirty hyphens and a
+# character that does not fit, 2^30 ways to try. Names of jobs have it, where also `{0,63}` is said of 63 characters at most.
+_RUNAWAY = (r"(-*[a-zA-Z0-9\+\-\.])", r"[a-zA-Z0-9\+\-\.]")
 _PROPERTY = re.compile(r"\\([pP])\{(?:Is)?([A-Za-z]+)\}")
 
 
@@ -31,6 +34,7 @@ def _compiled(pattern: str) -> Callable[[str], re.Match[str] | None]:
 
 def translate(pattern: str) -> str:
     r"""Java's `\p{L}`, which Python's `re` lacks, as the ranges it stands for. A negated one can't stand in a class."""
+    pattern = pattern.replace(*_RUNAWAY)
     return _PROPERTY.sub(lambda match: _expand(match, pattern), pattern)
 
 
