@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from outcrop.engines.cores import usable_cores
 from outcrop.training.data import Batch, stream
 from outcrop.training.model import Decoder, ModelConfig, device
 from outcrop.training.muon import Muon
@@ -119,7 +120,7 @@ def train(
 
 def free_cores() -> int:
     """Two threads on one free core are slower than one, because OpenMP's barriers spin."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     return max(1, min(cores, round(cores - os.getloadavg()[0])))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from outcrop.engines.cores import usable_cores
 from outcrop.engines.engine import (
     Capabilities,
     ChatRequest,
@@ -310,8 +311,7 @@ class LlamaCpp:
 
 def default_threads() -> int:
     """One less than there are cores: at as many threads as free cores, llama.cpp's speed falls off a cliff."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores - 1)
+    return max(1, usable_cores() - 1)
 
 
 def _must_call(request: ChatRequest) -> bool:
