@@ -116,6 +116,15 @@ def test_what_is_in_use_is_not_unloaded(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_two_that_start_at_once_share_the_budget(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with pool(tmp_path, spec("a"), spec("b"), memory_mb=100) as engines:
+            outcomes = await asyncio.gather(answered(engines, "a"), answered(engines, "b"), return_exceptions=True)
+            assert sorted(type(outcome).__name__ for outcome in outcomes) == ["EngineBusy", "NoneType"]
+
+    asyncio.run(run())
+
+
 def test_a_model_larger_than_the_budget_is_a_sentence(tmp_path: Path) -> None:
     async def run() -> None:
         async with pool(tmp_path, spec("a"), memory_mb=10) as engines:

@@ -69,6 +69,8 @@ class Supervisor:
         if self._starting is None:
             if (wait := self._wait()) > 0:
                 raise EngineFailed(f"{self._name} failed and is started again in {wait:.1f} s: {self.problem}")
+            # Said at once, not when the task first runs: others count what is starting as taken memory.
+            self.state = "starting"
             self._starting = asyncio.create_task(self._start())
         # Shielded: the start goes on for the others when one who waits for it goes away.
         await asyncio.shield(self._starting)
@@ -91,7 +93,6 @@ class Supervisor:
             await _end(process)
 
     async def _start(self) -> None:
-        self.state = "starting"
         began = time.monotonic()
         try:
             launch = self._launch()

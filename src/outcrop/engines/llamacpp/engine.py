@@ -70,7 +70,7 @@ class LlamaCpp:
         except WeightsError as problem:
             raise EngineError(str(problem)) from None
 
-    @property
+    @cached_property
     def able(self) -> Capabilities:
         file, spec = self.file, self.spec
         if file.is_embedding:
