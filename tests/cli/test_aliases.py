@@ -33,6 +33,13 @@ def test_what_cannot_be_an_alias_is_a_sentence(tmp_path: Path) -> None:
     assert "is no alias" in bad.stderr
 
 
+def test_a_model_of_the_servers_command_line_can_be_meant(tmp_path: Path) -> None:
+    with serve(tmp_path, "--model", "my.remote-v1:0=http://127.0.0.1:9/v1"):
+        assert outcrop(tmp_path, "aliases", "set", "anthropic.*", "my.remote-v1:0").returncode == 0
+    gone = outcrop(tmp_path, "aliases", "set", "other.*", "my.remote-v1:0")
+    assert "There are: outcrop.house-nano-v1:0" in gone.stderr
+
+
 def test_a_running_server_obeys(tmp_path: Path) -> None:
     with serve(tmp_path, settings=settings("").replace('script = ""', "")) as server:
         assert call(server, CLAUDE, said("hi")).status == 400

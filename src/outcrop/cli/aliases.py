@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outcrop import settings as settings_module
+from outcrop.serve.announced import running
 from outcrop.settings import Settings, SettingsError, home
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ def set_(pattern: str, model_id: str) -> None:
 
     with _opened() as (settings, database):
         known = [spec.id for spec in all_specs(settings)]
+        if (server := running(home())) is not None:
+            # Models that were named on its command line stand in no file.
+            known += [name for name in server.models if name not in known]
         if model_id not in known:
             raise click.ClickException(f"{model_id} is no model here. There are: {', '.join(known) or 'none'}.")
         try:

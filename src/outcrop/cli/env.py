@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outcrop import settings as settings_module
+from outcrop.serve.announced import running
 from outcrop.settings import SettingsError, home
 
 if TYPE_CHECKING:
@@ -49,26 +49,14 @@ def _address(
     settings: Settings, folder: Path, tls: bool, host: str | None, port: int | None
 ) -> tuple[str, Path | None]:
     """The URL and, with TLS, the authority's certificate: of the running server unless an option asks for another."""
-    running = None if tls or host or port else _running(folder)
-    if running is not None:
-        return running
+    found = None if tls or host or port else running(folder)
+    if found is not None:
+        return found.url, Path(found.ca) if found.ca else None
     secure = tls or settings.server.tls
     name = host or settings.server.host
     shown = f"[{name}]" if ":" in name else name
     url = f"{'https' if secure else 'http'}://{shown}:{port or settings.server.port}"
     return url, _authority(folder, name) if secure else None
-
-
-def _running(folder: Path) -> tuple[str, Path | None] | None:
-    """What `outcrop serve` wrote, unless that server is gone without having tidied up."""
-    try:
-        found = json.loads((folder / "server.json").read_text("utf-8"))
-        os.kill(int(found["pid"]), 0)
-        return found["url"], Path(found["ca"]) if found["ca"] else None
-    except PermissionError:
-        return found["url"], Path(found["ca"]) if found["ca"] else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _authority(folder: Path, host: str) -> Path:

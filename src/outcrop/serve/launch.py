@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import msgspec
 
 from outcrop import __version__
+from outcrop.models.specs import all_specs
 from outcrop.serve import tls
+from outcrop.serve.announced import Announcement, announced
 from outcrop.settings import Settings, home
 
 # The worker is a fresh process: it gets the settled settings through its environment.
@@ -51,7 +50,8 @@ def serve(settings: Settings) -> None:
         workers_kill_timeout=10,
         factory=True,
     )
-    with _announced(folder / "server.json", url, certificate):
+    models = tuple(spec.id for spec in all_specs(settings))
+    with announced(folder, Announcement(url, str(certificate.ca) if certificate else None, os.getpid(), models)):
         _greet(settings, folder, url, certificate)
         server.serve()
 
@@ -74,18 +74,6 @@ def _url(settings: Settings) -> str:
     host = settings.server.host
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     return f"{'https' if settings.server.tls else 'http'}://{shown}:{settings.server.port}"
-
-
-@contextlib.contextmanager
-def _announced(path: Path, url: str, certificate: tls.Certificate | None) -> Iterator[None]:
-    """`server.json` tells `outcrop env` where the server is; it goes away with the server."""
-    path.write_text(json.dumps({"url": url, "ca": str(certificate.ca) if certificate else None, "pid": os.getpid()}))
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            if json.loads(path.read_text()).get("pid") == os.getpid():
-                path.unlink()
 
 
 def _greet(settings: Settings, folder: Path, url: str, certificate: tls.Certificate | None) -> None:
