@@ -147,18 +147,6 @@ def test_delays_are_kept(tmp_path: Path) -> None:
     assert asyncio.run(run()) >= 0.15
 
 
-def test_closing_is_noticed_at_once(tmp_path: Path) -> None:
-    made = engine(tmp_path, {"rules": [{"text": "word " * 50}]})
-
-    async def run() -> int:
-        deltas = made.chat(ChatRequest((Message("user", (Text("x"),)),)))
-        await anext(deltas)
-        await deltas.aclose()
-        return made.cancelled
-
-    assert asyncio.run(run()) == 1
-
-
 @pytest.mark.parametrize(
     ("script", "sentence"),
     [

@@ -103,7 +103,6 @@ class Scripted:
         self.spec = spec
         self._script = read(Path(spec.script)) if spec.script else Script()
         self._patterns = {rule.matches: re.compile(rule.matches) for rule in self._script.rules if rule.matches}
-        self.cancelled = 0
 
     @property
     def able(self) -> Capabilities:
@@ -230,31 +229,19 @@ class Scripted:
         """The answer at its pace, cut where the sampling or the script says."""
         deltas, reason, stop = _cut(deltas, request)
         if rule.first_delay_ms:
-            await self._sleep(rule.first_delay_ms)
-        sent = 0
-        try:
-            for delta in deltas:
-                if rule.error is not None and sent == rule.error.after_deltas:
-                    raise self._raised(rule.error)
-                if sent and rule.delta_delay_ms:
-                    await asyncio.sleep(rule.delta_delay_ms / 1000)
-                elif sent % _BURST == _BURST - 1:
-                    await asyncio.sleep(0)
-                yield delta
-                sent += 1
-        except (GeneratorExit, asyncio.CancelledError):
-            self.cancelled += 1
-            raise
+            await asyncio.sleep(rule.first_delay_ms / 1000)
+        for sent, delta in enumerate(deltas):
+            if rule.error is not None and sent == rule.error.after_deltas:
+                raise self._raised(rule.error)
+            if sent and rule.delta_delay_ms:
+                await asyncio.sleep(rule.delta_delay_ms / 1000)
+            elif sent % _BURST == _BURST - 1:
+                await asyncio.sleep(0)
+            yield delta
         if rule.error is not None and reason != "length":
             raise self._raised(rule.error)
-        yield Finish(rule.finish or reason, Usage(tokens, sent, min(rule.cached_tokens, tokens)), stop)
-
-    async def _sleep(self, milliseconds: float) -> None:
-        try:
-            await asyncio.sleep(milliseconds / 1000)
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
+        usage = Usage(tokens, len(deltas), min(rule.cached_tokens, tokens))
+        yield Finish(rule.finish or reason, usage, stop)
 
 
 def read(path: Path) -> Script:
