@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from outcrop.engines.engine import Engine
     from outcrop.engines.pool import Engines
     from outcrop.identity.caller import Caller
     from outcrop.models.catalogue import Catalogue
@@ -49,6 +50,10 @@ class Context:
     @property
     def engines(self) -> Engines:
         return self.parts.engines
+
+    def engine(self, model_id: str) -> Engine:
+        """The engine of a model; EngineError if it cannot be served at all."""
+        return self.parts.engines.get(model_id)
 
     @property
     def catalogue(self) -> Catalogue:

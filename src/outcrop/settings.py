@@ -14,6 +14,13 @@ import msgspec
 
 HOUSE_MODEL = "outcrop.house-nano-v1:0"
 
+# Forms of InvokeModel's bodies. "imported" is what Custom Model Import takes.
+FamilyName = Literal[
+    "anthropic", "nova", "titan-text", "titan-embed-v1", "titan-embed-v2", "titan-embed-image", "amazon-rerank", "llama",
+    "mistral", "mistral-chat", "cohere-command-r", "cohere-command", "cohere-embed", "cohere-embed-v4", "cohere-rerank",
+    "jamba", "deepseek-r1", "openai-chat", "imported",
+]  # fmt: skip
+
 
 class SettingsError(Exception):
     """A sentence for the person who wrote the file."""
@@ -57,7 +64,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `path` is a GGUF file or a Hugging Face folder (llamacpp, vllm); `url` an OpenAI-compatible base URL such as
     `http://127.0.0.1:8000/v1` (openai); `model` the name the engine knows it by; `api_key_env` names the environment
     variable that holds its key; `script` is the scripted engine's file of prepared answers; `projector` is the GGUF file
-    that turns images into embeddings (llamacpp); `python` the interpreter that has vLLM, if not Outcrop's own.
+    that turns images into embeddings (llamacpp); `python` the interpreter that has vLLM, if not Outcrop's own;
+    `family` is the form of the bodies that InvokeModel takes, where the id does not say it (`meta.llama...` does).
     """
 
     id: str
@@ -82,6 +90,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     images: bool = False
     tools: bool | None = None
     embeddings: bool = False
+    family: FamilyName | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

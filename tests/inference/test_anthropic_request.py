@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from outcrop.engines.engine import Image, Reasoning, Text, Tool, ToolCall, ToolChoice, ToolResult
 from outcrop.errors import AwsError
 from outcrop.inference.operations import invoke_model
-from tests.inference.bench import Bench
+from outcrop.settings import ModelSpec
+from tests.inference.bench import MODEL, Bench, settings
+from tests.inference.bench import bench as bench_of
 from tests.inference.native import assistant, body, invoke, text, user
 from tests.inference.test_documents import pdf
 from tests.inference.test_images import png
@@ -165,7 +168,9 @@ def test_null_means_not_given(bench: Bench) -> None:
     assert bench.asked.sampling.temperature is None
 
 
-def test_a_model_that_does_not_chat(bench: Bench) -> None:
+def test_a_model_that_does_not_chat(tmp_path: Path) -> None:
+    spec = ModelSpec(id=MODEL, engine="scripted", family="anthropic")
+    bench = bench_of(tmp_path, chosen=settings(models=(spec,)))
     bench.engine.able = replace(bench.engine.able, chat=False)
     with pytest.raises(AwsError, match="doesn't support Anthropic Messages"):
         invoke(bench)

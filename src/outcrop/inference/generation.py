@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import cast
 
+from outcrop.context import Context
 from outcrop.engines.engine import (
     ChatRequest,
+    CompletionRequest,
     Delta,
     Engine,
     EngineError,
@@ -19,24 +21,28 @@ from outcrop.engines.engine import (
 from outcrop.errors import AwsError
 from outcrop.inference.failures import before_the_answer, within_the_stream
 from outcrop.inference.wording import Wording
+from outcrop.models.model import Model
 
 
-async def whole(engine: Engine, request: ChatRequest, model_id: str, words: Wording) -> list[Delta]:
+async def whole(ctx: Context, model: Model, request: ChatRequest | CompletionRequest, words: Wording) -> list[Delta]:
     """All deltas, `Finish` last. Cancelling the task cancels the generation."""
     try:
-        async with aclosing(_closable(engine.chat(request))) as deltas:
+        async with aclosing(_deltas(ctx.engine(model.id), request)) as deltas:
             order = _Order()
             answer = [order.checked(delta) async for delta in deltas]
         _check_end(answer[-1] if answer else None)
     except EngineError as problem:
-        raise before_the_answer(problem, model_id, words) from problem
+        raise before_the_answer(problem, model.id, words) from problem
     return answer
 
 
-async def started(engine: Engine, request: ChatRequest, model_id: str, words: Wording) -> Running:
+async def started(ctx: Context, model: Model, request: ChatRequest | CompletionRequest, words: Wording) -> Running:
     """An answer whose first delta is there, so that early errors are ordinary HTTP errors."""
-    deltas = _closable(engine.chat(request))
     order = _Order()
+    try:
+        deltas = _deltas(ctx.engine(model.id), request)
+    except EngineError as problem:
+        raise before_the_answer(problem, model.id, words) from problem
     try:
         first = await anext(deltas, None)
         if first is None:
@@ -44,11 +50,11 @@ async def started(engine: Engine, request: ChatRequest, model_id: str, words: Wo
         order.checked(first)
     except EngineError as problem:
         await deltas.aclose()
-        raise before_the_answer(problem, model_id, words) from problem
+        raise before_the_answer(problem, model.id, words) from problem
     except BaseException:
         await deltas.aclose()
         raise
-    return Running(first, deltas, order, model_id, words)
+    return Running(first, deltas, order, model.id, words)
 
 
 class Running:
@@ -113,6 +119,9 @@ def _check_end(last: Delta | None) -> None:
         raise EngineFailed("The model's answer broke off.")
 
 
-def _closable(deltas: AsyncIterator[Delta]) -> AsyncGenerator[Delta, None]:
+def _deltas(engine: Engine, request: ChatRequest | CompletionRequest) -> AsyncGenerator[Delta, None]:
     """Engines promise an iterator that can be closed (`Engine.chat`), which its type does not say."""
+    deltas: AsyncIterator[Delta] = (
+        engine.chat(request) if isinstance(request, ChatRequest) else engine.complete(request)
+    )
     return cast("AsyncGenerator[Delta, None]", deltas)

@@ -65,15 +65,16 @@ class Violations:
         """The integer under `name`, None if it is not given or wrong."""
         if name not in values or not self.kind(f"{at}/{name}", values[name], "Integer"):
             return None
-        return int(values[name]) if self._within(f"{at}/{name}", values[name], low, high) else None
+        return int(values[name]) if self.within(f"{at}/{name}", values[name], low, high) else None
 
     def number(self, values: Mapping[str, Any], name: str, low: float, high: float, at: str = "#") -> float | None:
         if name not in values or not self.kind(f"{at}/{name}", values[name], "Number"):
             return None
-        return float(values[name]) if self._within(f"{at}/{name}", values[name], low, high) else None
+        return float(values[name]) if self.within(f"{at}/{name}", values[name], low, high) else None
 
-    def _within(self, pointer: str, value: float, low: float, high: float | None) -> bool:
-        if value < low:
+    def within(self, pointer: str, value: Any, low: float | None, high: float | None) -> bool:
+        """Whether the number `value` is in its range, where it has one; a violation if not."""
+        if low is not None and value < low:
             self.add(pointer, f"{value} is not greater or equal to {low}")
         elif high is not None and value > high:
             self.add(pointer, f"{value} is not less or equal to {high}")

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from outcrop.context import Context
-from outcrop.engines.engine import EngineError, Unsupported
+from outcrop.engines.engine import ChatRequest, CompletionRequest, EngineError, Unsupported
 from outcrop.errors import ValidationException
 from outcrop.inference import converse as conversing
 from outcrop.inference import refusals
@@ -18,7 +18,7 @@ from outcrop.inference.answer import collect, tool_use_id
 from outcrop.inference.blocks import Blocks
 from outcrop.inference.converse import Ending, milliseconds_since
 from outcrop.inference.failures import before_the_answer
-from outcrop.inference.families import anthropic_messages
+from outcrop.inference.families import family_of, flow
 from outcrop.inference.generation import started, whole
 from outcrop.inference.reasoning import Signer
 from outcrop.inference.stream import events
@@ -49,7 +49,7 @@ async def converse(ctx: Context, request: ConverseRequest) -> ConverseResponse:
     refusals.check_converse(request)
     model = _model(ctx, request["modelId"])
     chat = await conversing.chat_request(ctx, model, request)
-    deltas = await whole(ctx.engines.get(model.id), chat, model.id, CONVERSE)
+    deltas = await whole(ctx, model, chat, CONVERSE)
     return conversing.response(collect(deltas, Blocks(tool_use_id)), ending, Signer(ctx.parts.vault))
 
 
@@ -60,7 +60,7 @@ async def converse_stream(ctx: Context, request: ConverseStreamRequest) -> Conve
     model = _model(ctx, request["modelId"])
     _check_streaming(model)
     chat = await conversing.chat_request(ctx, model, request)
-    deltas = await started(ctx.engines.get(model.id), chat, model.id, CONVERSE)
+    deltas = await started(ctx, model, chat, CONVERSE)
     sign = Signer(ctx.parts.vault).sign
     return {"stream": events(deltas, Blocks(tool_use_id), ending.stop, ending.metadata, sign)}
 
@@ -70,9 +70,9 @@ async def invoke_model(ctx: Context, request: InvokeModelRequest) -> InvokeModel
     begun = perf_counter()
     refusals.check_invoke(request)
     model = _model(ctx, request["modelId"])
-    body, count = await anthropic_messages.invoke(ctx, model, request.get("body", b""))
+    body, count = await flow.answered(family_of(model), ctx, model, request.get("body", b""))
     _tell_in_headers(ctx, count, milliseconds_since(begun))
-    response: InvokeModelResponse = {"body": body, "contentType": "application/json"}
+    response: InvokeModelResponse = {"body": orjson.dumps(body), "contentType": "application/json"}
     response.update(_used(request))  # type: ignore[typeddict-item]  # members of both response shapes
     return response
 
@@ -85,7 +85,7 @@ async def invoke_model_with_response_stream(
     refusals.check_invoke(request)
     model = _model(ctx, request["modelId"])
     _check_streaming(model)
-    chunks = await anthropic_messages.invoke_streamed(ctx, model, request.get("body", b""), begun)
+    chunks = await flow.streamed(family_of(model), ctx, model, request.get("body", b""), begun)
     response: InvokeModelWithResponseStreamResponse = {"body": _parts(chunks), "contentType": "application/json"}
     response.update(_used(request))  # type: ignore[typeddict-item]  # members of both response shapes
     return response
@@ -97,12 +97,14 @@ async def count_tokens(ctx: Context, request: CountTokensRequest) -> CountTokens
     if not model.capabilities.count_tokens:
         raise _cannot_count()
     given = request["input"]
+    chat: ChatRequest | CompletionRequest
     if "converse" in given:
         chat = await conversing.counted_request(ctx, model, given["converse"])
     else:
-        chat = (await anthropic_messages.read(ctx, model, given["invokeModel"]["body"])).chat
+        asked = await flow.read(family_of(model), ctx, model, given["invokeModel"]["body"])
+        chat = asked.request
     try:
-        return {"inputTokens": await ctx.engines.get(model.id).count_tokens(chat)}
+        return {"inputTokens": await ctx.engine(model.id).count_tokens(chat)}
     except Unsupported:
         raise _cannot_count() from None
     except EngineError as problem:

@@ -5,7 +5,7 @@ The texts are Bedrock's own where public error reports show them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +73,6 @@ ANTHROPIC = Wording(
     names_documents=False,
     streams_timeouts=True,
 )
+
+# InvokeModel, of everybody else's bodies.
+NATIVE = replace(CONVERSE, names_documents=False, streams_timeouts=True)

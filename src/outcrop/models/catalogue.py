@@ -8,13 +8,13 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from outcrop.engines.engine import EngineError
+from outcrop.engines.engine import Capabilities, EngineError
 from outcrop.errors import ServiceUnavailableException, ValidationException
-from outcrop.models import aliases, profiles
+from outcrop.models import aliases, families, profiles
 from outcrop.models.identifiers import Identifier, parse, without_geography
 from outcrop.models.model import Model
 from outcrop.models.specs import all_specs
-from outcrop.settings import HOUSE_MODEL, ModelSpec, Settings, SettingsError
+from outcrop.settings import HOUSE_MODEL, FamilyName, ModelSpec, Settings, SettingsError
 
 if TYPE_CHECKING:
     from outcrop.engines.pool import Engines
@@ -38,7 +38,7 @@ class Catalogue:
         self._configured = settings.aliases
         self._database = database
         self._engines = engines
-        self._profiles: dict[tuple[str, str, str], str | None] = {}
+        self._profiles: dict[tuple[str, str, str], tuple[str, str]] = {}
         check_settings(settings)
         # The version is asked before what it is the version of, here and in `refresh`.
         self._version = database.version()
@@ -56,19 +56,19 @@ class Catalogue:
             raise ValidationException(
                 "Prompts as models are not built in this version of Outcrop. Give the ID or ARN of a model."
             )
-        model_id = self._answering(name, identifier, account, region)
-        if model_id is None:
+        found = self._answering(name, identifier, account, region)
+        if found is None:
             self.refresh()
-            model_id = self._answering(name, identifier, account, region)
-        if model_id is None:
+            found = self._answering(name, identifier, account, region)
+        if found is None:
             raise invalid_identifier()
-        return self._model(model_id)
+        return self._model(*found)
 
     def find(self, name: str) -> Model | None:
         """The model that the id `name` (a model's, an alias, or a system-defined profile's) means."""
         self.refresh()
         model_id = self._named(name)
-        return None if model_id is None else self._model(model_id)
+        return None if model_id is None else self._model(model_id, name)
 
     def models(self) -> list[Model]:
         """All real models. One whose file or server cannot be read is left out, with a line in the log."""
@@ -103,7 +103,8 @@ class Catalogue:
             self._profiles = {}
             self._aliases = aliases.collect(self._configured, aliases.stored(self._database))
 
-    def _answering(self, name: Identifier, text: str, account: str, region: str) -> str | None:
+    def _answering(self, name: Identifier, text: str, account: str, region: str) -> tuple[str, str] | None:
+        """The id of the model, and the name that it goes by in this call."""
         if name.arn is not None and name.arn.region != region:
             return None
         if name.kind in ("inference-profile", "application-inference-profile") and (
@@ -113,8 +114,10 @@ class Catalogue:
         if name.kind == "application-inference-profile":
             return self._profile(name.name, account, region)
         if name.kind == "other":
-            return self._alias_of_arn(text)
-        return self._named(name.name)
+            model_id = self._alias_of_arn(text)
+            return None if model_id is None else (model_id, model_id)
+        model_id = self._named(name.name)
+        return None if model_id is None else (model_id, name.name)
 
     def _named(self, name: str) -> str | None:
         """A model of that id, then aliases; `us.x` is the system-defined profile of the model x."""
@@ -131,7 +134,7 @@ class Catalogue:
         alias = self._aliases.exact.get(text)
         return alias.model_id if alias is not None and alias.model_id in self._specs else None
 
-    def _profile(self, profile_id: str, account: str, region: str) -> str | None:
+    def _profile(self, profile_id: str, account: str, region: str) -> tuple[str, str] | None:
         # The dict of this moment: a refresh in another thread puts a new one in its place, where nothing stale arrives.
         known = self._profiles
         key = profile_id, account, region
@@ -139,13 +142,14 @@ class Catalogue:
             if len(known) > 4096:
                 known.clear()
             row = profiles.find(self._database, account, region, profile_id)
-            source = None if row is None else self._named(parse(row.source).name)
+            called = "" if row is None else parse(row.source).name
+            source = self._named(called) if called else None
             if source is None:
                 return None
-            known[key] = source
+            known[key] = source, called
         return known[key]
 
-    def _model(self, model_id: str) -> Model:
+    def _model(self, model_id: str, called: str | None = None) -> Model:
         """As it is now: an engine may learn at its start how long its context is, or whether it can count."""
         spec = self._specs[model_id]
         try:
@@ -159,7 +163,16 @@ class Catalogue:
             capabilities=capabilities,
             max_output_tokens=spec.max_output_tokens or capabilities.context_tokens,
             default_max_tokens=spec.max_output_tokens,
+            family=_family(spec, called or model_id, capabilities),
         )
+
+
+def _family(spec: ModelSpec, called: str, able: Capabilities) -> FamilyName:
+    """The form of native bodies: an alias's own where its name says which, else the model's."""
+    alias = spec.id not in (called, without_geography(called))
+    if alias and (family := families.known(called)) is not None:
+        return family
+    return spec.family or families.known(spec.id) or families.default(able)
 
 
 def check_settings(settings: Settings) -> None:

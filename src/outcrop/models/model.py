@@ -6,11 +6,16 @@ from dataclasses import dataclass
 
 from outcrop.engines.engine import Capabilities
 from outcrop.identity import arns
+from outcrop.settings import FamilyName
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`id` is the engine's: what really answers, whatever name the caller used."""
+    """`id` is the engine's: what really answers, whatever name the caller used.
+
+    `family` is the form of its native bodies, a name of `models/families.py`. It follows the name that the caller used:
+    who calls `meta.llama3-...` sends Llama's bodies, whatever model that is an alias for.
+    """
 
     id: str
     name: str
@@ -18,6 +23,7 @@ class Model:
     capabilities: Capabilities
     max_output_tokens: int
     default_max_tokens: int | None
+    family: FamilyName = "anthropic"
 
     def arn(self, region: str) -> str:
         return arns.build("foundation-model", region, "", model=self.id)

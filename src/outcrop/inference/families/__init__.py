@@ -1,0 +1,17 @@
+"""Native bodies of InvokeModel, one module a family; `models/families.py` says whose is whose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from outcrop.inference.families import anthropic_messages
+from outcrop.inference.families.family import Family
+from outcrop.models.model import Model
+
+FAMILIES: Mapping[str, Family] = {
+    "anthropic": anthropic_messages,
+}
+
+
+def family_of(model: Model) -> Family:
+    return FAMILIES[model.family]

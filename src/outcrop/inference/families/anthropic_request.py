@@ -6,7 +6,6 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from outcrop.context import Context
@@ -14,7 +13,9 @@ from outcrop.engines.engine import ChatRequest, Tool, ToolChoice
 from outcrop.errors import ValidationException
 from outcrop.inference.conversation import Reader, turns_of
 from outcrop.inference.failures import ModelRefused
+from outcrop.inference.families import anthropic_response
 from outcrop.inference.families.anthropic_schema import parsed
+from outcrop.inference.families.family import Asked
 from outcrop.inference.fields import Extra, check_thinking
 from outcrop.inference.reasoning import Signer
 from outcrop.inference.sampling import sampling_of
@@ -35,14 +36,6 @@ _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """`one_tool`: no more than one tool may be called in the answer."""
-
-    chat: ChatRequest
-    one_tool: bool
-
-
 async def read(ctx: Context, model: Model, body: bytes) -> Asked:
     """ValidationException for whatever is wrong with the body or cannot be done by this model."""
     given = parsed(body)
@@ -59,7 +52,8 @@ async def read(ctx: Context, model: Model, body: bytes) -> Asked:
     schema = _schema(given.get("output_config", {}), model)
     sampling = sampling_of(_inference(given), Extra(top_k=given.get("top_k")), model, ANTHROPIC)
     one_tool = bool(given.get("tool_choice", {}).get("disable_parallel_tool_use"))
-    return Asked(ChatRequest(turns, tools, choice, schema, sampling), one_tool)
+    chat = ChatRequest(turns, tools, choice, schema, sampling)
+    return Asked(chat, given, ANTHROPIC, anthropic_response.tool_use_id, one_tool)
 
 
 def _refuse(body: Mapping[str, Any]) -> None:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import AsyncGenerator, Awaitable, Iterator
-from contextlib import aclosing
-from dataclasses import dataclass
-from time import perf_counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any
 
 from outcrop.engines.engine import Finish, FinishReason, Usage
 from outcrop.errors import ModelErrorException, ModelStreamErrorException
 from outcrop.inference.answer import Answer, Block, tool_input
-from outcrop.inference.blocks import BlockDelta, Blocks, BlockStart, BlockStop, Piece
-from outcrop.inference.generation import Running
+from outcrop.inference.blocks import BlockDelta, BlockStart, BlockStop, Piece
 from outcrop.inference.reasoning import Signer
 from outcrop.inference.usage import counts
 
@@ -74,39 +70,17 @@ def _content(block: Block, signer: Signer) -> dict[str, Any]:
     return {"type": "tool_use", "id": block.id, "name": block.name, "input": tool_input(block.text)}
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """When the request was taken up, and when its first delta was there; by `perf_counter`."""
-
-    started: float
-    first: float
-
-
 async def events(
-    deltas: Running, blocks: Blocks, model_id: str, prompt_tokens: Awaitable[int], signer: Signer, clock: Clock
+    pieces: AsyncGenerator[Piece, None], model_id: str, prompt_tokens: Callable[[], Awaitable[int]], signer: Signer
 ) -> AsyncGenerator[dict[str, Any], None]:
     """The streaming events. `prompt_tokens` is for message_start, which comes before the engine's own count."""
     writer = _Events(signer)
-    async with aclosing(deltas):
-        opening = usage(Usage(await prompt_tokens, 1))
-        start = {**_opening(model_id), "content": [], "stop_reason": None, "stop_sequence": None, "usage": opening}
-        yield {"type": "message_start", "message": start}
-        async for delta in deltas:
-            for piece in blocks.feed(delta):
-                for event in writer.ending(piece, clock) if isinstance(piece, Finish) else writer.of(piece):
-                    yield event
-
-
-def _metrics(used: Usage, clock: Clock) -> dict[str, int]:
-    count = counts(used)
-    return {
-        "inputTokenCount": count.fresh,
-        "outputTokenCount": count.output,
-        "invocationLatency": round((perf_counter() - clock.started) * 1000),
-        "firstByteLatency": round((clock.first - clock.started) * 1000),
-        "cacheReadInputTokenCount": count.cached,
-        "cacheWriteInputTokenCount": 0,
-    }
+    opening = usage(Usage(await prompt_tokens(), 1))
+    start = {**_opening(model_id), "content": [], "stop_reason": None, "stop_sequence": None, "usage": opening}
+    yield {"type": "message_start", "message": start}
+    async for piece in pieces:
+        for event in writer.ending(piece) if isinstance(piece, Finish) else writer.of(piece):
+            yield event
 
 
 def _malformed() -> ModelStreamErrorException:
@@ -119,14 +93,14 @@ class _Events:
         self._text: list[str] = []
         self._malformed = False
 
-    def ending(self, finish: Finish, clock: Clock) -> Iterator[dict[str, Any]]:
+    def ending(self, finish: Finish) -> Iterator[dict[str, Any]]:
         """ModelStreamErrorException where the whole answer would be an error."""
         malformed = self._malformed and finish.reason in ("stop", "tool_calls")
         if malformed or finish.reason not in STOP_REASONS:
             raise _malformed()
         change = {"stop_reason": STOP_REASONS[finish.reason], "stop_sequence": finish.stop_sequence}
         yield {"type": "message_delta", "delta": change, "usage": usage(finish.usage)}
-        yield {"type": "message_stop", "amazon-bedrock-invocationMetrics": _metrics(finish.usage, clock)}
+        yield {"type": "message_stop"}
 
     def of(self, piece: Piece) -> Iterator[dict[str, Any]]:
         if isinstance(piece, BlockDelta):
