@@ -16,7 +16,7 @@ def check(messages: Sequence[Message], words: Wording, *, has_tools: bool) -> No
     """ValidationException at the first broken rule."""
     if not messages:
         raise ValidationException(words.none)
-    if messages[0]["role"] != "user":
+    if words.start and messages[0]["role"] != "user":
         raise ValidationException(words.start)
     pending: list[str] = []
     for i, message in enumerate(messages):
@@ -38,7 +38,7 @@ def _check_message(i: int, message: Message, words: Wording) -> None:
         raise ValidationException(words.empty.format(i=i))
     for j, block in enumerate(message["content"]):
         text = block.get("text")
-        if text is not None and not text.strip():
+        if words.blank and text is not None and not text.strip():
             raise ValidationException(words.blank.format(i=i, j=j))
         _check_role(i, j, message["role"], block)
 

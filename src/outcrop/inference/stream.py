@@ -6,7 +6,7 @@ metadata.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 
 from outcrop.engines.engine import Finish
@@ -29,17 +29,30 @@ async def events(
     deltas: Running, blocks: Blocks, stop: Stop, metadata: Metadata, sign: Callable[[str], str]
 ) -> AsyncGenerator[ConverseStreamOutput, None]:
     """`stop` and `metadata` make the last two events from the end of the answer; `sign` signs a block of reasoning."""
+    async with aclosing(deltas), aclosing(_pieces(deltas, blocks)) as pieces:
+        async for event in events_of(pieces, stop, metadata, sign):
+            yield event
+
+
+async def events_of(
+    pieces: AsyncIterator[Piece], stop: Stop, metadata: Metadata, sign: Callable[[str], str]
+) -> AsyncGenerator[ConverseStreamOutput, None]:
+    """The same, of an answer that is cut into pieces already."""
     writer = _Events(sign)
-    async with aclosing(deltas):
-        yield {"messageStart": {"role": "assistant"}}
-        async for delta in deltas:
-            for piece in blocks.feed(delta):
-                if isinstance(piece, Finish):
-                    yield {"messageStop": stop(piece, writer.stop_reason(piece))}
-                    yield {"metadata": metadata(piece)}
-                else:
-                    for event in writer.of(piece):
-                        yield event
+    yield {"messageStart": {"role": "assistant"}}
+    async for piece in pieces:
+        if isinstance(piece, Finish):
+            yield {"messageStop": stop(piece, writer.stop_reason(piece))}
+            yield {"metadata": metadata(piece)}
+        else:
+            for event in writer.of(piece):
+                yield event
+
+
+async def _pieces(deltas: Running, blocks: Blocks) -> AsyncGenerator[Piece, None]:
+    async for delta in deltas:
+        for piece in blocks.feed(delta):
+            yield piece
 
 
 class _Events:

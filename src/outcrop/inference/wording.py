@@ -16,10 +16,10 @@ class Wording:
     """
 
     none: str
-    start: str
+    start: str | None
     alternate: str | None
     empty: str
-    blank: str
+    blank: str | None
     missing_results: str
     too_many_results: str
     no_tools: str | None
@@ -70,6 +70,23 @@ ANTHROPIC = Wording(
     no_tools=None,
     too_long="prompt is too long: {tokens} tokens > {limit} maximum",
     max_tokens="max_tokens: {asked} > {limit}, which is the maximum allowed number of output tokens for {model}",
+    names_documents=False,
+    streams_timeouts=True,
+)
+
+OPENAI = Wording(
+    none="messages: There must be a message of the user or the assistant.",
+    start=None,
+    alternate=None,
+    empty="messages.{i}: The content is empty.",
+    blank=None,
+    missing_results="An assistant message with 'tool_calls' must be followed by tool messages responding to each "
+    "'tool_call_id'. The following tool_call_ids did not have response messages: {ids}",
+    too_many_results="messages with role 'tool' must be a response to a preceding message with 'tool_calls': {ids}",
+    no_tools=None,
+    too_long="This model's maximum context length is {limit} tokens. However, your messages resulted in {tokens} "
+    "tokens. Please reduce the length of the messages.",
+    max_tokens="max_tokens is too large: {asked}. This model supports at most {limit} completion tokens.",
     names_documents=False,
     streams_timeouts=True,
 )

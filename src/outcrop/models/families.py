@@ -32,6 +32,7 @@ _PATTERNS: Mapping[str, FamilyName] = {
     r"cohere\.rerank.*": "cohere-rerank",
     r"ai21\.jamba.*": "jamba",
     r"deepseek\.r1.*": "deepseek-r1",
+    r"openai\.gpt-oss.*": "gpt-oss",
     r"(deepseek|openai|qwen|google|minimax|moonshot|moonshotai|nvidia|zai|writer)\..*": "openai-chat",
 }
 _FAMILIES = [(re.compile(pattern), name) for pattern, name in _PATTERNS.items()]

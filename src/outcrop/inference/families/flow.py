@@ -37,6 +37,7 @@ async def answered(family: Family, ctx: Context, model: Model, body: bytes) -> t
         with unwrapped():
             return await family.compute(ctx, model, body)
     asked = await read(family, ctx, model, body)
+    _check_stream(asked, streaming=False)
     with unwrapped():
         deltas = await whole(ctx, model, asked.request, asked.words)
     answer = collect(deltas, _blocks(asked))
@@ -49,6 +50,7 @@ async def streamed(
 ) -> AsyncGenerator[dict[str, Any], None]:
     """The chunks, the first of them sure to come. `taken_up` is when the request was, by `perf_counter`."""
     asked = await read(family, ctx, model, body)
+    _check_stream(asked, streaming=True)
     return await begun(family, ctx, model, asked, taken_up)  # type: ignore[arg-type]  # what can be read generates
 
 
@@ -127,6 +129,12 @@ def _metrics(used: Usage, taken_up: float, first: float) -> dict[str, int]:
         "cacheReadInputTokenCount": count.cached,
         "cacheWriteInputTokenCount": 0,
     }
+
+
+def _check_stream(asked: Asked, *, streaming: bool) -> None:
+    """Some bodies may say `stream` too: then it must be what the operation does."""
+    if asked.given.get("stream", streaming) is not streaming:
+        raise ValidationException("The value of stream in the body does not match the operation.")
 
 
 def _blocks(asked: Asked) -> Blocks:
