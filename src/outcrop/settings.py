@@ -6,6 +6,7 @@ Looked for in `--settings`, `$OUTCROP_SETTINGS`, `$OUTCROP_HOME/settings.toml`; 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -14,11 +15,14 @@ import msgspec
 
 HOUSE_MODEL = "outcrop.house-nano-v1:0"
 
+# It stands in headers and names of files.
+_ENGINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
 # Forms of InvokeModel's bodies. "imported" is what Custom Model Import takes.
 FamilyName = Literal[
     "anthropic", "nova", "titan-text", "titan-embed-v1", "titan-embed-v2", "titan-embed-image", "amazon-rerank", "llama",
     "mistral", "mistral-chat", "cohere-command-r", "cohere-command", "cohere-embed", "cohere-embed-v4", "cohere-rerank",
-    "jamba", "deepseek-r1", "openai-chat", "imported",
+    "jamba", "deepseek-r1", "gpt-oss", "openai-chat", "imported",
 ]  # fmt: skip
 
 
@@ -58,27 +62,28 @@ class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prewarm: bool = False
 
 
-class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One catalogue entry: an id like Bedrock's and the engine that answers for it.
+class EngineSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What answers for a model.
 
     `path` is a GGUF file or a Hugging Face folder (llamacpp, vllm); `url` an OpenAI-compatible base URL such as
-    `http://127.0.0.1:8000/v1` (openai); `model` the name the engine knows it by; `api_key_env` names the environment
-    variable that holds its key; `script` is the scripted engine's file of prepared answers; `projector` is the GGUF file
-    that turns images into embeddings (llamacpp); `python` the interpreter that has vLLM, if not Outcrop's own;
-    `family` is the form of the bodies that InvokeModel takes, where the id does not say it (`meta.llama...` does).
+    `http://127.0.0.1:8000/v1` (openai), or another address than Amazon's or Anthropic's own (bedrock, anthropic); `model`
+    the name the engine knows it by; `api_key_env` names the environment variable that holds its key; `region` and
+    `profile` are for AWS credentials (bedrock); `script` is the scripted engine's file of prepared answers; `projector`
+    is the GGUF file that turns images into embeddings (llamacpp); `python` the interpreter that has vLLM, if not
+    Outcrop's own. What an engine elsewhere can do is taken from here: `images`, `tools`, `json_schema`, `reasoning`,
+    `streaming`, `embeddings`. `cloud`: an OpenAI-compatible server that takes OpenAI's own parameters and no others;
+    none: by its URL. `silence_seconds`: how long such an engine may say nothing before it is given up.
     """
 
-    id: str
-    engine: Literal["llamacpp", "openai", "vllm", "scripted"]
-    name: str | None = None
-    provider: str | None = None
+    engine: Literal["llamacpp", "openai", "vllm", "bedrock", "anthropic", "scripted", "choice"] = "choice"
     path: str | None = None
     url: str | None = None
     model: str | None = None
     api_key_env: str | None = None
+    region: str | None = None
+    profile: str | None = None
     script: str | None = None
     context_tokens: int | None = None
-    max_output_tokens: int | None = None
     slots: int = 4
     threads: int | None = None
     prewarm: bool = False
@@ -89,14 +94,94 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     python: str | None = None
     images: bool = False
     tools: bool | None = None
+    json_schema: bool = True
+    reasoning: bool = True
+    streaming: bool = True
     embeddings: bool = False
+    cloud: bool | None = None
+    silence_seconds: float = 900.0
+
+
+class ChoiceSpec(EngineSpec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One of several engines of a model. All keys of an entry's engine, and these.
+
+    Requests go to the engines in proportion to their `weight`, and on to another where one fails before its answer
+    begins. A `fallback` is tried only after all others, in the order of the file.
+    """
+
+    name: str | None = None
+    weight: float = 1.0
+    fallback: bool = False
+
+    def __post_init__(self) -> None:
+        if self.engine == "choice":
+            raise ValueError("Object missing required field `engine`")
+        if self.name is not None and _ENGINE_NAME.fullmatch(self.name) is None:
+            raise ValueError("an engine's name has up to 64 letters, digits and ._-")
+        if not 0 < self.weight < float("inf"):
+            raise ValueError("a weight is a number above 0; make it a fallback to keep requests away from it")
+
+
+class ModelSpec(EngineSpec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One catalogue entry: an id like Bedrock's and the engine that answers for it, or several in `engines`.
+
+    Besides these keys it has those of its engine, below. `quality`, from 0 to 1, is the share of hard prompts that it
+    answers well; prompt routers go by it. `family` is the form of the bodies that InvokeModel takes, where the id does not
+    say it (`meta.llama...` does).
+    """
+
+    id: str
+    name: str | None = None
+    provider: str | None = None
+    max_output_tokens: int | None = None
+    quality: float | None = None
     family: FamilyName | None = None
+    engines: tuple[ChoiceSpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.engine == "choice" and not self.engines:
+            raise ValueError("Object missing required field `engine` (or several in [[models.engines]])")
+        if not self.engines:
+            return
+        said = [name for name in EngineSpec.__struct_fields__ if name != "prewarm" and not _is_default(self, name)]
+        if said:
+            raise ValueError(f"with [[models.engines]], `{said[0]}` is said for each engine and not for the model")
+        if len(set(engine_names(self))) < len(self.engines):
+            raise ValueError("two of [[models.engines]] have the same name")
+
+
+def _is_default(spec: EngineSpec, name: str) -> bool:
+    return bool(getattr(spec, name) == getattr(_UNSAID, name))
+
+
+_UNSAID = EngineSpec()
+
+
+def engine_names(spec: ModelSpec) -> list[str]:
+    """The names of its several engines; one that has none is called by its kind and its place."""
+    return [inner.name or f"{inner.engine}-{place}" for place, inner in enumerate(spec.engines, 1)]
+
+
+def engines_of(spec: ModelSpec) -> tuple[ModelSpec, ...]:
+    """Each of its several engines as an entry of its own, `ID/NAME`; none for a model with one engine."""
+    return tuple(
+        ModelSpec(
+            id=f"{spec.id}/{name}",
+            max_output_tokens=spec.max_output_tokens,
+            **{field: getattr(inner, field) for field in EngineSpec.__struct_fields__},
+        )
+        for name, inner in zip(engine_names(spec), spec.engines, strict=True)
+    )
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`aliases` maps an id or a pattern with `*` (`anthropic.*`) to a catalogue id; the longest matching pattern wins."""
+    """`aliases` maps an id or a pattern with `*` (`anthropic.*`) to a catalogue id; the longest matching pattern wins.
+
+    `network = "none"`: nothing leaves this machine; an engine elsewhere is refused at start, and so is `outcrop pull`.
+    """
 
     region: str = "us-east-1"
+    network: Literal["any", "none"] = "any"
     server: Server = Server()
     identity: IdentitySettings = IdentitySettings()
     engines: EngineSettings = EngineSettings()

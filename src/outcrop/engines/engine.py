@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 Json = Mapping[str, object]
 
@@ -28,7 +28,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """What the model thought aloud before its answer, handed back unchanged in a tool loop."""
+    """What the model thought aloud before its answer, handed back unchanged in a tool loop.
+
+    `signature` is the engine's own (`ReasoningSignature`), where it gave one.
+    """
 
     text: str
     signature: str | None = None
@@ -96,10 +99,18 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Thinking:
+    """The model is asked to think before it answers: for at most `budget_tokens`, or as long as it finds right."""
+
+    budget_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """`messages` begins with at most one system message. With `json_schema`, the answer's text is valid against it.
 
     A last message of role `assistant` is a prefill: the answer continues it and does not repeat it.
+    `thinking` is for engines that must be asked; those that always or never think pass over it.
     """
 
     messages: tuple[Message, ...]
@@ -107,6 +118,7 @@ class ChatRequest:
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
     json_schema: Json | None = None
     sampling: Sampling = field(default_factory=Sampling)
+    thinking: Thinking | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +147,13 @@ class TextDelta:
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningSignature:
+    """Ends a run of reasoning where its maker signs it: the `signature` of the `Reasoning` that is handed back."""
+
+    signature: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +193,15 @@ class Finish:
     stop_sequence: str | None = None
 
 
-Delta = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta | Finish
+Delta = TextDelta | ReasoningDelta | ReasoningSignature | ToolCallStart | ToolCallDelta | Finish
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What this model behind this engine can really do; the catalogue shows nothing else."""
+    """What this model behind this engine can really do; the catalogue shows nothing else.
+
+    `parameters`: how many numbers its weights are, where they lie here and say so.
+    """
 
     context_tokens: int
     chat: bool = True
@@ -192,6 +214,7 @@ class Capabilities:
     embeddings: bool = False
     rerank: bool = False
     count_tokens: bool = True
+    parameters: int | None = None
 
 
 class Engine(Protocol):
@@ -219,6 +242,48 @@ class Engine(Protocol):
         """Whether a request sent now would be answered without a start."""
 
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NativeAnswer:
+    """`body` exactly as the model's provider sent it; `headers` are those that describe it (token counts, latency)."""
+
+    body: bytes
+    content_type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Native(Protocol):
+    """An engine that takes and gives the bodies of its model's own API, byte for byte. Its errors are EngineErrors.
+
+    `headers` are further ones that its provider knows (`x-amzn-bedrock-trace`, ...).
+    """
+
+    async def invoke(
+        self,
+        body: bytes,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        headers: Mapping[str, str] = {},
+    ) -> NativeAnswer: ...
+
+    def invoke_streamed(
+        self,
+        body: bytes,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        headers: Mapping[str, str] = {},
+    ) -> AsyncIterator[bytes]:
+        """The inner bytes of each chunk. Closing the iterator cancels the generation."""
+
+
+def native(engine: Engine) -> Native | None:
+    """The engine's way for native bodies, None if it has none. Engines that wrap others have a property `native`."""
+    if hasattr(engine, "native"):
+        return cast("Native | None", engine.native)
+    return cast("Native", engine) if hasattr(engine, "invoke_streamed") else None
 
 
 class EngineError(Exception):
@@ -260,6 +325,28 @@ class EngineFailed(EngineError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+UpstreamKind = Literal[
+    "invalid",  # the caller's request, in the upstream's words
+    "denied",  # the upstream refused the operator's key or credentials
+    "missing",  # the upstream has no such model
+    "not_ready",  # it is being loaded; come again
+    "unavailable",
+    "internal",
+]
+
+
+class Upstream(EngineFailed):
+    """A server that belongs to somebody else refused or failed, and said how.
+
+    The text may be shown to the caller. `detail` is for the operator's log: what the upstream said of the operator.
+    """
+
+    def __init__(self, kind: UpstreamKind, message: str, *, status: int | None = None, detail: str = "") -> None:
+        super().__init__(message, status)
+        self.kind = kind
+        self.detail = detail
 
 
 class EngineTimeout(EngineError):
