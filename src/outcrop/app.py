@@ -92,7 +92,7 @@ class App:
         vault = Vault.open(folder)
         database = Database.open(folder / "outcrop.db")
         ensure_administrator(database, vault)
-        engines = Engines(all_specs(settings), settings.engines, home=folder)
+        engines = Engines(all_specs(settings), settings.engines, home=folder, offline=settings.network == "none")
         self.parts = Parts(
             settings=settings,
             database=database,

@@ -351,3 +351,10 @@ class Upstream(EngineFailed):
 
 class EngineTimeout(EngineError):
     """The engine did not answer in its time."""
+
+
+def is_callers_fault(problem: EngineError) -> bool:
+    """Whether every engine would have to refuse the request."""
+    if isinstance(problem, Upstream):
+        return problem.kind == "invalid"
+    return isinstance(problem, ContextOverflow | InvalidRequest | Unsupported)

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
+from outcrop.engines.choice import Candidate, Choice
 from outcrop.engines.engine import (
     Capabilities,
     ChatRequest,
@@ -20,11 +22,14 @@ from outcrop.engines.engine import (
     Engine,
     EngineBusy,
     EngineError,
+    Native,
+    NativeAnswer,
     Unsupported,
     Usage,
+    native,
 )
 from outcrop.engines.supervisor import Supervisor
-from outcrop.settings import EngineSettings, ModelSpec
+from outcrop.settings import EngineSettings, ModelSpec, engines_of
 
 T = TypeVar("T")
 
@@ -43,8 +48,10 @@ class Local(Engine, Protocol):
     def memory_bytes(self) -> int: ...
 
 
-def make(spec: ModelSpec, settings: EngineSettings, home: Path) -> tuple[Engine, Callable[[], Capabilities]]:
-    """The engine that the spec names, and how to ask what it can do without starting it."""
+def make(
+    spec: ModelSpec, settings: EngineSettings, home: Path, *, offline: bool = False
+) -> tuple[Engine, Callable[[], Capabilities]]:
+    """The engine that the spec names, and how to ask what it can do without starting it. EngineError if it cannot be."""
     if spec.engine == "llamacpp":
         from outcrop.engines.llamacpp.engine import LlamaCpp
 
@@ -53,12 +60,18 @@ def make(spec: ModelSpec, settings: EngineSettings, home: Path) -> tuple[Engine,
     if spec.engine == "openai":
         from outcrop.engines.openai.engine import OpenAi
 
-        if spec.url is None:
-            raise EngineError(
-                f"The model {spec.id} needs a url: an OpenAI-compatible one such as http://127.0.0.1:8000/v1."
-            )
         openai = OpenAi(spec)
         return openai, lambda: openai.able
+    if spec.engine == "bedrock":
+        from outcrop.engines.upstream.bedrock import Bedrock
+
+        bedrock = Bedrock(spec, offline=offline)
+        return bedrock, lambda: bedrock.able
+    if spec.engine == "anthropic":
+        from outcrop.engines.upstream.anthropic import Anthropic
+
+        anthropic = Anthropic(spec)
+        return anthropic, lambda: anthropic.able
     if spec.engine == "vllm":
         from outcrop.engines.vllm import Vllm
 
@@ -96,9 +109,15 @@ class _Entry:
 class Engines:
     """`get` gives an engine that starts itself; a model that cannot be served raises when it is used, not at start."""
 
-    def __init__(self, specs: Sequence[ModelSpec], settings: EngineSettings, *, home: Path) -> None:
+    def __init__(
+        self, specs: Sequence[ModelSpec], settings: EngineSettings, *, home: Path, offline: bool = False
+    ) -> None:
+        """`offline`: nobody on the network is asked for anything, not even for credentials."""
         self._settings = settings
-        self._entries = {spec.id: self._entry(spec, home) for spec in specs}
+        self._offline = offline
+        self._models = tuple(specs)
+        # Each of several engines of a model is an entry too, so that it is counted, supervised and unloaded like any.
+        self._entries = {spec.id: self._entry(spec, home) for model in specs for spec in (*engines_of(model), model)}
         self._room = asyncio.Lock()
         self._sweeper: asyncio.Task[None] | None = None
         self._warming: set[asyncio.Task[None]] = set()
@@ -109,12 +128,31 @@ class Engines:
         }
 
     def _entry(self, spec: ModelSpec, home: Path) -> _Entry:
+        if spec.engines:
+            choice = self._choice(spec)
+            return _Entry(spec, choice, lambda: choice.able)
         try:
-            engine, able = make(spec, self._settings, home)
+            engine, able = make(spec, self._settings, home, offline=self._offline)
         except EngineError as problem:
             logger.error("%s cannot be served: %s", spec.id, problem)
             return _Entry(spec, None, None, str(problem))
         return _Entry(spec, engine, able)
+
+    def _choice(self, model: ModelSpec) -> Choice:
+        pairs = zip(engines_of(model), model.engines, strict=True)
+        return Choice(
+            model.id,
+            [
+                Candidate(
+                    spec.id.removeprefix(f"{model.id}/"),
+                    partial(self.get, spec.id),
+                    partial(self.capabilities, spec.id),
+                    inner.weight,
+                    inner.fallback,
+                )
+                for spec, inner in pairs
+            ],
+        )
 
     def get(self, model_id: str) -> Engine:
         """EngineError if the model cannot be served at all."""
@@ -131,11 +169,16 @@ class Engines:
         return entry.able()
 
     def status(self) -> list[dict[str, object]]:
-        return [self._status(entry) for entry in self._entries.values()]
+        return [self._status(self._entries[model.id]) for model in self._models]
 
     def _status(self, entry: _Entry) -> dict[str, object]:
         status: dict[str, object] = {"model": entry.spec.id, "engine": entry.spec.engine, "state": entry.state}
         status["requests"] = entry.users
+        if inner := [self._status(self._entries[spec.id]) for spec in engines_of(entry.spec)]:
+            # One that lives is enough.
+            states = [one["state"] for one in inner if one["state"] != "failed"]
+            status |= {"state": states[0] if states else "failed", "engines": inner}
+            return status
         if entry.local is not None:
             status["restarts"] = entry.local.process.restarts
         if entry.state == "failed":
@@ -252,6 +295,11 @@ class _Pooled:
                 async for delta in deltas:
                     yield delta
 
+    @property
+    def native(self) -> Native | None:
+        inner = native(self._engine)
+        return None if inner is None else _PooledNative(self, inner)
+
     async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
         return await self._with(lambda: self._engine.count_tokens(request))
 
@@ -271,6 +319,41 @@ class _Pooled:
 
     async def close(self) -> None:
         await self._engine.close()
+
+
+class _PooledNative:
+    """Native bodies to an engine whose use is counted."""
+
+    def __init__(self, pooled: _Pooled, inner: Native) -> None:
+        self._pooled = pooled
+        self._inner = inner
+
+    async def invoke(
+        self,
+        body: bytes,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        headers: Mapping[str, str] = {},
+    ) -> NativeAnswer:
+        return await self._pooled._with(
+            lambda: self._inner.invoke(body, content_type=content_type, accept=accept, headers=headers)
+        )
+
+    async def invoke_streamed(
+        self,
+        body: bytes,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        headers: Mapping[str, str] = {},
+    ) -> AsyncGenerator[bytes, None]:
+        with self._pooled._used():
+            await self._pooled._ready()
+            answer = self._inner.invoke_streamed(body, content_type=content_type, accept=accept, headers=headers)
+            async with aclosing(cast("AsyncGenerator[bytes, None]", answer)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
 
 def _taken(entries: Sequence[_Entry]) -> int:

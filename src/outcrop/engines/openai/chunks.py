@@ -32,6 +32,7 @@ _REASONS: Mapping[str, FinishReason] = {
 
 @dataclass(slots=True)
 class _Call:
+    id: str
     name: str
     pieces: list[str] = field(default_factory=list)
 
@@ -48,6 +49,7 @@ class Chunks:
         self._tools = frozenset(tools)
         self._max_tokens = max_tokens
         self._calls: dict[int, _Call] = {}
+        self._open: dict[int, int] = {}
         self._reason: str | None = None
         self._met: str | None = None
         self._usage = Usage(0, 0)
@@ -111,16 +113,26 @@ class Chunks:
                 self._met = stopped
 
     def _call(self, call: Mapping[str, Any]) -> Iterator[Delta]:
-        index = call.get("index") or 0
         function = call.get("function") or {}
-        if index not in self._calls:
+        number = self._number(call)
+        if number not in self._calls:
             if rest := self._stops.rest():
                 yield TextDelta(rest)
-            self._calls[index] = _Call(function.get("name") or "")
-            yield ToolCallStart(index, call.get("id") or f"call_{index}", function.get("name") or "")
+            self._calls[number] = _Call(call.get("id") or "", function.get("name") or "")
+            yield ToolCallStart(number, call.get("id") or f"call_{number}", function.get("name") or "")
         if fragment := function.get("arguments"):
-            self._calls[index].pieces.append(fragment)
-            yield ToolCallDelta(index, fragment)
+            self._calls[number].pieces.append(fragment)
+            yield ToolCallDelta(number, fragment)
+
+    def _number(self, call: Mapping[str, Any]) -> int:
+        """Which call of ours it belongs to. Gemini gives all its calls one index, or none: there another id is another call."""
+        index = call.get("index") or 0
+        number = self._open.get(index)
+        known = self._calls.get(number) if number is not None else None
+        if known is None or (call.get("id") and known.id and call["id"] != known.id):
+            number = self._open[index] = len(self._calls)
+        assert number is not None
+        return number
 
     def _count(self, chunk: Mapping[str, Any]) -> None:
         """The final usage where it is given; llama.cpp's running counts until then."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -19,8 +18,10 @@ from outcrop.engines.engine import (
     Unsupported,
     Usage,
 )
+from outcrop.engines.keys import key_of
 from outcrop.engines.openai.bodies import chat_body, completion_body, messages_of, tool_body
 from outcrop.engines.openai.chunks import Chunks
+from outcrop.engines.openai.cloud import OPENAI, cloud_body, is_cloud
 from outcrop.engines.openai.http import Http
 from outcrop.settings import ModelSpec
 
@@ -34,9 +35,10 @@ class OpenAi:
     def __init__(self, spec: ModelSpec, http: Http | None = None) -> None:
         self.spec = spec
         self._model = spec.model or spec.id
-        self._http = http or Http(spec.url or "", name=spec.url or spec.id, headers=_key(spec))
+        self._http = http or _http(spec)
+        self._cloud = spec.cloud if spec.cloud is not None else is_cloud(self._http.base)
         self._context: int | None = spec.context_tokens
-        self._counts = True
+        self._counts = not self._cloud
 
     async def start(self) -> None:
         """Asks the server what it serves: it must be there, and may tell the length of its context."""
@@ -63,9 +65,9 @@ class OpenAi:
         return Capabilities(
             self._context or UNKNOWN_CONTEXT_TOKENS,
             tools=spec.tools is not False,
-            json_schema=True,
+            json_schema=spec.json_schema,
             images=spec.images,
-            reasoning=True,
+            reasoning=spec.reasoning,
             count_tokens=self._counts,
         )
 
@@ -74,10 +76,14 @@ class OpenAi:
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         self.check(request)
-        body = {**chat_body(request), "model": self._model, **continued(request)}
+        body = {**self._chat_body(request), "model": self._model}
         names = [tool.name for tool in request.tools]
         async for delta in self._streamed("/chat/completions", body, Chunks(tools=names, max_tokens=_most(request))):
             yield delta
+
+    def _chat_body(self, request: ChatRequest) -> dict[str, Any]:
+        body = chat_body(request)
+        return cloud_body(body, request) if self._cloud else {**body, **continued(request)}
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
         body = {**completion_body(request), "model": self._model}
@@ -91,6 +97,8 @@ class OpenAi:
             raise Unsupported("chat")
         if request.tools and not able.tools:
             raise Unsupported("tool use")
+        if request.json_schema is not None and not able.json_schema:
+            raise Unsupported("structured output")
         if not able.images and has_images(request):
             raise Unsupported("images")
 
@@ -105,6 +113,8 @@ class OpenAi:
 
     async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
         """vLLM's and SGLang's `/tokenize`. Unsupported where the server has none."""
+        if not self._counts:
+            raise Unsupported("counting tokens")
         if isinstance(request, CompletionRequest):
             body: dict[str, Any] = {"model": self._model, "prompt": request.prompt}
         else:
@@ -161,12 +171,14 @@ def _most(request: ChatRequest | CompletionRequest) -> int | None:
     return request.sampling.max_tokens
 
 
-def _key(spec: ModelSpec) -> dict[str, str]:
-    if spec.api_key_env is None:
-        return {}
-    key = os.environ.get(spec.api_key_env)
-    if not key:
+def _http(spec: ModelSpec) -> Http:
+    """EngineError where it is not clear which server is meant: without a URL, only who has set a key means OpenAI."""
+    key = key_of(spec)
+    if spec.url is None and key is None:
         raise EngineError(
-            f"The environment variable {spec.api_key_env}, which holds the key for {spec.id}, is not set."
+            f"The model {spec.id} needs a url: an OpenAI-compatible one such as http://127.0.0.1:8000/v1; or, for "
+            "OpenAI itself, an api_key_env."
         )
-    return {"authorization": f"Bearer {key}"}
+    url = spec.url or OPENAI
+    headers = {} if key is None else {"authorization": f"Bearer {key}"}
+    return Http(url, name=url, headers=headers, key=key, silence_seconds=spec.silence_seconds)

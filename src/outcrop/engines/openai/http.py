@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +18,47 @@ from outcrop.engines.engine import (
     EngineFailed,
     EngineTimeout,
     InvalidRequest,
+    Upstream,
 )
+from outcrop.engines.loopback import is_loopback
 
 CONNECT_SECONDS = 10.0
 # Between two bytes of an answer; a long prompt is silent while it is read.
 SILENCE_SECONDS = 900.0
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """How a server's errors are read: one that is a whole answer, by status, body, headers and name, and one in a stream."""
+
+    whole: Callable[[int, bytes, Mapping[str, str], str], EngineError]
+    streamed: Callable[[Any, str], EngineError]
 
 
 class Http:
-    """`base` is a URL; with `socket`, requests go to that Unix socket instead of the URL's host."""
+    """`base` is a URL; with `socket`, requests go to that Unix socket instead of the URL's host.
+
+    `key` is never repeated, should the server repeat it in an error.
+    """
 
     def __init__(
-        self, base: str, *, name: str, socket: Path | None = None, headers: Mapping[str, str] | None = None
+        self,
+        base: str,
+        *,
+        name: str,
+        socket: Path | None = None,
+        headers: Mapping[str, str] | None = None,
+        key: str | None = None,
+        errors: Errors | None = None,
+        silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         self.base = base.rstrip("/")
         self._name = name
         self._socket = socket
         self._headers = dict(headers or {})
+        self._key = (key or "").encode()
+        self._errors = errors or Errors(error_of, error_in_stream)
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence_seconds)
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, path: str) -> Any:
@@ -49,8 +73,8 @@ class Http:
         try:
             async with await self._asked("POST", path, orjson.dumps(body)) as response:
                 if response.status >= 400:
-                    raise error_of(response.status, await response.read(), response.headers, self._name)
-                async for events in _events(response, self._name):
+                    raise self._error(response, await response.read())
+                async for events in self._events(response):
                     yield events
         except TimeoutError:
             raise EngineTimeout(f"{self._name} was silent for too long.") from None
@@ -67,7 +91,7 @@ class Http:
             async with await self._asked(method, path, data) as response:
                 body = await response.read()
                 if response.status >= 400:
-                    raise error_of(response.status, body, response.headers, self._name)
+                    raise self._error(response, body)
         except TimeoutError:
             raise EngineTimeout(f"{self._name} was silent for too long.") from None
         except aiohttp.ClientError as problem:
@@ -81,6 +105,32 @@ class Http:
         except aiohttp.ServerDisconnectedError:
             return await self._opened().request(method, self._url(path), data=data)
 
+    def _error(self, response: aiohttp.ClientResponse, body: bytes) -> EngineError:
+        return self._errors.whole(response.status, self._blotted(body), response.headers, self._name)
+
+    def _blotted(self, data: bytes) -> bytes:
+        return data.replace(self._key, b"***") if self._key else data
+
+    async def _events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[list[dict[str, Any]], None]:
+        """Parsed by lines: what engines send has one `data:` line an event. `[DONE]`, comments and pings are passed over."""
+        held = b""
+        async for piece in response.content.iter_any():
+            lines = (held + piece).split(b"\n")
+            held = lines.pop()
+            events = [self._event(line) for line in lines if _is_event(line)]
+            if events:
+                yield events
+        if _is_event(held):
+            yield [self._event(held)]
+
+    def _event(self, line: bytes) -> dict[str, Any]:
+        event = _parsed(line.partition(b":")[2], self._name)
+        if line.startswith(b"error:") or "error" in event:
+            event = _parsed(self._blotted(line).partition(b":")[2], self._name)
+            raise self._errors.streamed(event.get("error", event), self._name)
+        found: dict[str, Any] = event
+        return found
+
     def _broken(self, problem: aiohttp.ClientError) -> EngineFailed:
         if isinstance(problem, aiohttp.ClientConnectorError):
             return EngineFailed(f"{self._name} cannot be reached: {problem.os_error.strerror or problem}")
@@ -92,6 +142,11 @@ class Http:
             return self.base.removesuffix("/v1") + path[1:]
         return self.base + path
 
+    @property
+    def _proxied(self) -> bool:
+        """Whether the proxies of the environment are obeyed: what is on this machine is reached from here."""
+        return self._socket is None and not is_loopback(self.base)
+
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             if self._socket is None:
@@ -101,34 +156,13 @@ class Http:
                 connector = aiohttp.UnixConnector(str(self._socket), limit=0, force_close=True)
             headers = {"content-type": "application/json", **self._headers}
             self._session = aiohttp.ClientSession(
-                connector=connector, headers=headers, timeout=_TIMEOUT, trust_env=self._socket is None
+                connector=connector, headers=headers, timeout=self._timeout, trust_env=self._proxied
             )
         return self._session
 
 
-async def _events(response: aiohttp.ClientResponse, name: str) -> AsyncGenerator[list[dict[str, Any]], None]:
-    """Parsed by lines: what engines send has one `data:` line an event. `[DONE]`, comments and pings are passed over."""
-    held = b""
-    async for piece in response.content.iter_any():
-        lines = (held + piece).split(b"\n")
-        held = lines.pop()
-        events = [_event(line, name) for line in lines if _is_event(line)]
-        if events:
-            yield events
-    if _is_event(held):
-        yield [_event(held, name)]
-
-
 def _is_event(line: bytes) -> bool:
     return (line.startswith(b"data:") and not line.startswith(b"data: [DONE]")) or line.startswith(b"error:")
-
-
-def _event(line: bytes, name: str) -> dict[str, Any]:
-    event = _parsed(line.partition(b":")[2], name)
-    if line.startswith(b"error:") or "error" in event:
-        raise error_in_stream(event.get("error", event), name)
-    found: dict[str, Any] = event
-    return found
 
 
 def _parsed(body: bytes, name: str) -> Any:
@@ -154,13 +188,16 @@ def error_of(status: int, body: bytes, headers: Mapping[str, str], name: str) ->
     if (overflow := _overflow(error, message)) is not None:
         return overflow
     if status in (429, 503):
-        return EngineBusy(message, _retry_after(headers))
+        return EngineBusy(message, retry_after(headers))
     if status in (408, 504):
         return EngineTimeout(f"{name} timed out: {message}")
     if status in (400, 413, 422):
         return InvalidRequest(message)
     if status in (401, 403):
-        return EngineFailed(f"{name} refused its key: {message}", status)
+        # What it says of the key is for the operator.
+        return Upstream("denied", f"{name} refused its key.", status=status, detail=message)
+    if status == 404:
+        return Upstream("missing", f"{name} answered 404: {message}", status=status)
     return EngineFailed(f"{name} answered {status}: {message}", status)
 
 
@@ -196,7 +233,8 @@ def _overflow(error: Mapping[str, Any], message: str) -> ContextOverflow | None:
     return None
 
 
-def _retry_after(headers: Mapping[str, str]) -> float:
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds; 1 where the server says nothing that can be read."""
     try:
         return max(0.1, float(headers.get("retry-after", "1")))
     except ValueError:

@@ -1,0 +1,300 @@
+"""Several engines for one model: one is chosen by weight, and another answers where it fails before its answer begins."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import TypeVar, cast
+
+from outcrop.engines import attempts
+from outcrop.engines.engine import (
+    Capabilities,
+    ChatRequest,
+    CompletionRequest,
+    Delta,
+    Engine,
+    EngineBusy,
+    EngineError,
+    EngineFailed,
+    Native,
+    NativeAnswer,
+    Reasoning,
+    ReasoningSignature,
+    Unsupported,
+    Usage,
+    is_callers_fault,
+    native,
+)
+
+T = TypeVar("T")
+
+# For so long an engine that failed is tried after all others.
+BREAK_SECONDS = 15.0
+
+logger = logging.getLogger("outcrop.engines")
+
+
+@dataclass(slots=True)
+class Candidate:
+    """`open` gives the engine and `able` what it can do; both raise EngineError where it cannot be served at all."""
+
+    name: str
+    open: Callable[[], Engine]
+    able: Callable[[], Capabilities]
+    weight: float = 1.0
+    fallback: bool = False
+    broken_until: float = field(default=0.0, init=False)
+
+
+class Choice:
+    """`pick` is a random number from 0 up to 1, `clock` seconds that only grow; tests have their own."""
+
+    def __init__(
+        self,
+        model_id: str,
+        candidates: Sequence[Candidate],
+        *,
+        pick: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._model_id = model_id
+        self._candidates = tuple(candidates)
+        self._pick = pick
+        self._clock = clock
+
+    @property
+    def able(self) -> Capabilities:
+        """What all of them can do that can be served. EngineError if none can."""
+        known, problem = [], EngineError("no engine")
+        for candidate in self._candidates:
+            try:
+                known.append(candidate.able())
+            except EngineError as found:
+                problem = found
+        if not known:
+            raise problem
+        return _common(known)
+
+    async def capabilities(self) -> Capabilities:
+        return self.able
+
+    async def start(self) -> None:
+        """Those that requests go to when all is well. EngineError if none of them starts."""
+        first = [c for c in self._candidates if not c.fallback] or list(self._candidates)
+        outcomes = await asyncio.gather(*(self._start(candidate) for candidate in first))
+        problems = [outcome for outcome in outcomes if outcome is not None]
+        if len(problems) == len(first):
+            raise problems[0]
+
+    async def _start(self, candidate: Candidate) -> EngineError | None:
+        try:
+            await candidate.open().start()
+        except EngineError as problem:
+            return problem
+        return None
+
+    def ready(self) -> bool:
+        return any(engine.ready() for engine in self._served())
+
+    async def close(self) -> None:
+        for engine in self._served():
+            await engine.close()
+
+    def _served(self) -> Iterator[Engine]:
+        for candidate in self._candidates:
+            try:
+                yield candidate.open()
+            except EngineError:
+                continue
+
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+        def asked(candidate: Candidate, engine: Engine) -> AsyncIterator[Delta]:
+            return engine.chat(_signed_for(request, candidate.name))
+
+        thinker = _thinker(request)
+        async with aclosing(self._streamed(asked, first=thinker)) as answer:
+            async for candidate, delta in answer:
+                # The signature is of use to the engine that made it, and only there.
+                signed = isinstance(delta, ReasoningSignature)
+                yield ReasoningSignature(f"{candidate.name}:{delta.signature}") if signed else delta  # type: ignore[union-attr]  # narrowed by `signed`
+
+    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
+        async with aclosing(self._streamed(lambda _, engine: engine.complete(request))) as answer:
+            async for _, delta in answer:
+                yield delta
+
+    async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
+        # Counts are asked for beside an answer: they are not told as attempts of it.
+        return await self._first(lambda engine: engine.count_tokens(request), told=False)
+
+    async def embed(self, texts: Sequence[str]) -> tuple[list[list[float]], Usage]:
+        return await self._first(lambda engine: engine.embed(texts))
+
+    async def rerank(self, query: str, documents: Sequence[str]) -> tuple[list[float], Usage]:
+        return await self._first(lambda engine: engine.rerank(query, documents))
+
+    @property
+    def native(self) -> Native | None:
+        """Native bodies go where all engines take them: each must be able to answer for another."""
+        served = list(self._served())
+        return _Natives(self) if served and all(native(engine) is not None for engine in served) else None
+
+    async def _first(self, call: Callable[[Engine], Awaitable[T]], *, told: bool = True) -> T:
+        problems: list[EngineError] = []
+        for candidate in self._order():
+            try:
+                answer = await call(candidate.open())
+            except EngineError as problem:
+                self._go_on(candidate, problem, problems, told=told)
+                continue
+            self._answered(candidate, told=told)
+            return answer
+        raise _of_all(problems)
+
+    async def _streamed(
+        self, call: Callable[[Candidate, Engine], AsyncIterator[T]], *, first: str | None = None
+    ) -> AsyncGenerator[tuple[Candidate, T], None]:
+        problems: list[EngineError] = []
+        for candidate in self._order(first):
+            begun = False
+            try:
+                async with aclosing(cast("AsyncGenerator[T, None]", call(candidate, candidate.open()))) as answer:
+                    async for piece in answer:
+                        if not begun:
+                            begun = True
+                            self._answered(candidate)
+                        yield candidate, piece
+                if not begun:
+                    raise EngineFailed("The model's answer broke off.")
+            except EngineError as problem:
+                if begun:
+                    self._break(candidate, problem)
+                    raise
+                self._go_on(candidate, problem, problems)
+                continue
+            return
+        raise _of_all(problems)
+
+    def _order(self, first: str | None = None) -> list[Candidate]:
+        """By weight, then the fallbacks; those that failed lately come last. `first` is the engine to stay with."""
+        left = [candidate for candidate in self._candidates if not candidate.fallback]
+        order = []
+        while left:
+            order.append(left.pop(self._drawn([candidate.weight for candidate in left])))
+        order += [candidate for candidate in self._candidates if candidate.fallback]
+        now = self._clock()
+        return sorted(order, key=lambda candidate: (candidate.broken_until > now, candidate.name != first))
+
+    def _drawn(self, weights: Sequence[float]) -> int:
+        rest = self._pick() * sum(weights)
+        for place, weight in enumerate(weights):
+            rest -= weight
+            if rest < 0:
+                return place
+        return len(weights) - 1
+
+    def _answered(self, candidate: Candidate, *, told: bool = True) -> None:
+        candidate.broken_until = 0.0
+        if told:
+            attempts.note(candidate.name, attempts.ANSWERED)
+
+    def _go_on(
+        self, candidate: Candidate, problem: EngineError, problems: list[EngineError], *, told: bool = True
+    ) -> None:
+        """Remembers a failure that another engine may make good; raises one that is the caller's own fault."""
+        if is_callers_fault(problem):
+            raise problem
+        problems.append(problem)
+        self._break(candidate, problem)
+        if told:
+            attempts.note(candidate.name, attempts.why(problem))
+        said = (getattr(problem, "detail", "") or str(problem)).partition("\n")[0]
+        logger.warning(
+            "%s: engine %s did not answer (%s): %s", self._model_id, candidate.name, attempts.why(problem), said
+        )
+
+    def _break(self, candidate: Candidate, problem: EngineError) -> None:
+        if not is_callers_fault(problem):
+            pause = problem.retry_after if isinstance(problem, EngineBusy) else BREAK_SECONDS
+            candidate.broken_until = self._clock() + pause
+
+
+class _Natives:
+    """Native bodies by the same choice."""
+
+    def __init__(self, choice: Choice) -> None:
+        self._choice = choice
+
+    async def invoke(
+        self,
+        body: bytes,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        headers: Mapping[str, str] = {},
+    ) -> NativeAnswer:
+        def call(engine: Engine) -> Awaitable[NativeAnswer]:
+            return _native(engine).invoke(body, content_type=content_type, accept=accept, headers=headers)
+
+        return await self._choice._first(call)
+
+    async def invoke_streamed(
+        self,
+        body: bytes,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        headers: Mapping[str, str] = {},
+    ) -> AsyncGenerator[bytes, None]:
+        def call(_: Candidate, engine: Engine) -> AsyncIterator[bytes]:
+            return _native(engine).invoke_streamed(body, content_type=content_type, accept=accept, headers=headers)
+
+        async with aclosing(self._choice._streamed(call)) as answer:
+            async for _, chunk in answer:
+                yield chunk
+
+
+def _native(engine: Engine) -> Native:
+    found = native(engine)
+    if found is None:
+        raise Unsupported("native bodies")
+    return found
+
+
+def _common(known: Sequence[Capabilities]) -> Capabilities:
+    names = [name for name in Capabilities.__dataclass_fields__ if name != "context_tokens"]
+    shared = {name: all(getattr(able, name) for able in known) for name in names}
+    return Capabilities(min(able.context_tokens for able in known), **shared)
+
+
+def _of_all(problems: Sequence[EngineError]) -> EngineError:
+    """What the caller is told where nobody answered: to come again, if that may help."""
+    busy = [problem for problem in problems if isinstance(problem, EngineBusy)]
+    return min(busy, key=lambda problem: problem.retry_after) if busy else problems[0]
+
+
+def _thinker(request: ChatRequest) -> str | None:
+    """The engine whose reasoning comes last in the conversation."""
+    signatures = [part.signature for turn in request.messages for part in turn.parts if isinstance(part, Reasoning)]
+    return signatures[-1].partition(":")[0] if signatures and signatures[-1] else None
+
+
+def _signed_for(request: ChatRequest, engine: str) -> ChatRequest:
+    """The request with the signatures that this engine made, and without the others."""
+
+    def shown(part: Reasoning) -> Reasoning:
+        maker, _, signature = (part.signature or "").partition(":")
+        return replace(part, signature=signature if maker == engine and signature else None)
+
+    if not any(isinstance(part, Reasoning) for turn in request.messages for part in turn.parts):
+        return request
+    turns = (
+        replace(turn, parts=tuple(shown(part) if isinstance(part, Reasoning) else part for part in turn.parts))
+        for turn in request.messages
+    )
+    return replace(request, messages=tuple(turns))
