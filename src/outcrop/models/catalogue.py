@@ -164,6 +164,7 @@ class Catalogue:
             max_output_tokens=spec.max_output_tokens or capabilities.context_tokens,
             default_max_tokens=spec.max_output_tokens,
             family=_family(spec, called or model_id, capabilities),
+            quality=spec.quality,
         )
 
 
@@ -181,6 +182,9 @@ def check_settings(settings: Settings) -> None:
     for model_id in have:
         if _MODEL_ID.fullmatch(model_id) is None:
             raise SettingsError(f"{model_id!r} is no model id: use letters, digits and -:. as in {HOUSE_MODEL}.")
+    for spec in settings.models:
+        if spec.quality is not None and not 0 <= spec.quality <= 1:
+            raise SettingsError(f"The quality of {spec.id} is {spec.quality}; it must be from 0 to 1.")
     for pattern, model_id in settings.aliases.items():
         if model_id not in have:
             there = f"The catalogue has {', '.join(sorted(have))}." if have else "The catalogue is empty."

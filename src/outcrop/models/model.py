@@ -14,7 +14,7 @@ class Model:
     """`id` is the engine's: what really answers, whatever name the caller used.
 
     `family` is the form of its native bodies, a name of `models/families.py`. It follows the name that the caller used:
-    who calls `meta.llama3-...` sends Llama's bodies, whatever model that is an alias for.
+    who calls `meta.llama3-...` sends Llama's bodies, whatever model that is an alias for. `quality` is the settings'.
     """
 
     id: str
@@ -24,6 +24,7 @@ class Model:
     max_output_tokens: int
     default_max_tokens: int | None
     family: FamilyName = "anthropic"
+    quality: float | None = None
 
     def arn(self, region: str) -> str:
         return arns.build("foundation-model", region, "", model=self.id)

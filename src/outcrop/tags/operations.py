@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from outcrop.context import Context
 from outcrop.errors import ResourceNotFoundException
 from outcrop.identity import arns
-from outcrop.models import profiles
+from outcrop.models import profiles, routers
 from outcrop.shapes.bedrock import (
     ListTagsForResourceRequest,
     ListTagsForResourceResponse,
@@ -64,8 +64,15 @@ def _inference_profile(ctx: Context, names: Mapping[str, str]) -> bool:
     return profiles.find(ctx.database, ctx.account, ctx.region, names["id12"]) is not None
 
 
+def _prompt_router(ctx: Context, names: Mapping[str, str]) -> bool:
+    return routers.find(ctx.database, ctx.account, ctx.region, names["id12"]) is not None
+
+
 # Kinds of taggable resources that this version has. A room that makes another kind adds its line here.
-_KINDS: Mapping[str, Exists] = {"application-inference-profile": _inference_profile}
+_KINDS: Mapping[str, Exists] = {
+    "application-inference-profile": _inference_profile,
+    "prompt-router": _prompt_router,
+}
 
 
 def _unknown(arn: str) -> ResourceNotFoundException:

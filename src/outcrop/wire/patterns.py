@@ -17,6 +17,8 @@ _MISSPELT = "/d{12}"
 # The class holds the hyphen itself, so `-*` adds nothing to the repeated group but, for a caller's thirty hyphens and a
 # character that does not fit, 2^30 ways to try. Names of jobs have it, where also `{0,63}` is said of 63 characters at most.
 _RUNAWAY = (r"(-*[a-zA-Z0-9\+\-\.])", r"[a-zA-Z0-9\+\-\.]")
+# PromptRouterArn: GetPromptRouter and DeletePromptRouter take the routers that accounts made as well, which it leaves out.
+_DEFAULTS_ONLY = (":default-prompt-router/", ":(default-)?prompt-router/")
 _PROPERTY = re.compile(r"\\([pP])\{(?:Is)?([A-Za-z]+)\}")
 
 
@@ -34,7 +36,7 @@ def _compiled(pattern: str) -> Callable[[str], re.Match[str] | None]:
 
 def translate(pattern: str) -> str:
     r"""Java's `\p{L}`, which Python's `re` lacks, as the ranges it stands for. A negated one can't stand in a class."""
-    pattern = pattern.replace(*_RUNAWAY)
+    pattern = pattern.replace(*_RUNAWAY).replace(*_DEFAULTS_ONLY)
     return _PROPERTY.sub(lambda match: _expand(match, pattern), pattern)
 
 

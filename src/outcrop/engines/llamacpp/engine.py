@@ -74,7 +74,14 @@ class LlamaCpp:
     def able(self) -> Capabilities:
         file, spec = self.file, self.spec
         if file.is_embedding:
-            return Capabilities(self.context_tokens, chat=False, streaming=False, embeddings=True, count_tokens=False)
+            return Capabilities(
+                self.context_tokens,
+                chat=False,
+                streaming=False,
+                embeddings=True,
+                count_tokens=False,
+                parameters=file.parameters,
+            )
         template = file.chat_template or ""
         return Capabilities(
             self.context_tokens,
@@ -82,6 +89,7 @@ class LlamaCpp:
             json_schema=True,
             images=spec.projector is not None,
             reasoning="<think>" in template,
+            parameters=file.parameters,
         )
 
     @property

@@ -48,7 +48,10 @@ class ArrayLength:
 
 @dataclass(frozen=True, slots=True)
 class GgufFile:
-    """What serving needs to know. `context_length` in tokens, `tensor_bytes` of all weights."""
+    """What serving needs to know. `context_length` in tokens, `tensor_bytes` of all weights.
+
+    `parameters`: how many numbers they are; None if this file is one of several.
+    """
 
     path: Path
     architecture: str
@@ -60,6 +63,7 @@ class GgufFile:
     chat_template: str | None
     is_embedding: bool
     tensor_bytes: int
+    parameters: int | None
 
 
 def inspect(path: Path) -> GgufFile:
@@ -91,8 +95,7 @@ class _Reader:
         if entries > MOST_ENTRIES or tensors > MOST_TENSORS:
             raise self._damaged(f"it claims {entries} entries and {tensors} tensors")
         known = self._entries(entries)
-        total = self._tensors(tensors, known)
-        return self._described(known, total)
+        return self._described(known, *self._tensors(tensors, known))
 
     def _entries(self, count: int) -> dict[str, Any]:
         known: dict[str, Any] = {}
@@ -133,8 +136,8 @@ class _Reader:
             return ArrayLength(length)
         return [self._value(kind, depth + 1) for _ in range(length)]
 
-    def _tensors(self, count: int, known: Mapping[str, Any]) -> int:
-        """Their bytes. Each must lie within the file."""
+    def _tensors(self, count: int, known: Mapping[str, Any]) -> tuple[int, int]:
+        """Their bytes and their elements. Each must lie within the file."""
         if count == 0:
             raise self._damaged("it has no tensors")
         placed = [self._tensor() for _ in range(count)]
@@ -142,12 +145,12 @@ class _Reader:
         if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
             raise self._damaged(f"its alignment is {alignment!r}")
         start = -(-self._at // alignment) * alignment
-        for name, offset, size in placed:
+        for name, offset, size, _ in placed:
             if offset % alignment or start + offset + size > self._size:
                 raise self._damaged(f"the tensor {name[:80]!r} does not lie within the file; it may be cut off")
-        return sum(size for _, _, size in placed)
+        return sum(size for _, _, size, _ in placed), sum(elements for _, _, _, elements in placed)
 
-    def _tensor(self) -> tuple[str, int, int]:
+    def _tensor(self) -> tuple[str, int, int, int]:
         name = self._text(1024)
         dimensions = self._unsigned(4)
         if not 1 <= dimensions <= MOST_DIMENSIONS:
@@ -162,9 +165,9 @@ class _Reader:
         in_block, block_bytes = BLOCKS[kind]
         if shape[0] % in_block:
             raise self._damaged(f"the tensor {name[:80]!r} does not consist of whole blocks")
-        return name, offset, elements // in_block * block_bytes
+        return name, offset, elements // in_block * block_bytes, elements
 
-    def _described(self, known: Mapping[str, Any], total: int) -> GgufFile:
+    def _described(self, known: Mapping[str, Any], total: int, elements: int) -> GgufFile:
         architecture = known.get("general.architecture")
         if not isinstance(architecture, str) or not architecture:
             raise self._damaged("it does not say its architecture")
@@ -185,6 +188,7 @@ class _Reader:
             _string(known.get("tokenizer.chat_template")),
             pooling > 0 or "bert" in architecture,
             total,
+            elements if (_integer(known.get("split.count")) or 1) == 1 else None,
         )
 
     def _scalar(self, form: str) -> Any:
