@@ -1,0 +1,60 @@
+"""Mistral's text completion: a prompt such as `<s>[INST] ... [/INST]`, handed on as it is.
+
+Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-mistral-text-completion.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from outcrop.context import Context
+from outcrop.engines.engine import CompletionRequest, Finish, Sampling
+from outcrop.inference.answer import Answer
+from outcrop.inference.blocks import Piece
+from outcrop.inference.families.body import array, integer, number, opened, string
+from outcrop.inference.families.family import Answering, Asked
+from outcrop.inference.families.prompts import STOP_REASONS, check_generates, most_tokens, said, text_of
+from outcrop.models.model import Model
+
+MEMBERS = {
+    "prompt": string(required=True, shortest=1),
+    "max_tokens": integer(1),
+    "stop": array(string(shortest=1), most=10),
+    "temperature": number(0, 1),
+    "top_p": number(0, 1),
+    "top_k": integer(0),
+}
+# Those of Mistral 7B and Mixtral; the larger models' are higher.
+DEFAULT_TOKENS = 512
+DEFAULT_TEMPERATURE = 0.5
+DEFAULT_TOP_P = 0.9
+
+
+async def read(ctx: Context, model: Model, body: bytes) -> Asked:
+    given = opened(body, MEMBERS)
+    check_generates(model)
+    sampling = Sampling(
+        max_tokens=most_tokens(given, "max_tokens", DEFAULT_TOKENS, model),
+        temperature=given.get("temperature", DEFAULT_TEMPERATURE),
+        top_p=given.get("top_p", DEFAULT_TOP_P),
+        top_k=given.get("top_k"),
+        stop=tuple(given.get("stop", ())),
+    )
+    return Asked(CompletionRequest(given["prompt"], sampling=sampling), given)
+
+
+def write(answering: Answering, answer: Answer) -> dict[str, Any]:
+    return _outputs(text_of(answer), STOP_REASONS[answer.finish.reason])
+
+
+async def chunks(answering: Answering, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[dict[str, Any], None]:
+    async for piece in pieces:
+        if isinstance(piece, Finish):
+            yield _outputs("", STOP_REASONS[piece.reason])
+        elif text := said(piece):
+            yield _outputs(text, None)
+
+
+def _outputs(text: str, stop_reason: str | None) -> dict[str, Any]:
+    return {"outputs": [{"text": text, "stop_reason": stop_reason}]}
