@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from outcrop.context import Context
@@ -68,12 +68,16 @@ def _reader(ctx: Context, model: Model) -> Reader:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The end of an answer, whole or streamed. `started` is when the request was taken up, by `perf_counter`."""
+    """The end of an answer, whole or streamed. `started` is when the request was taken up, by `perf_counter`.
+
+    `invoked` is the model that a prompt router chose.
+    """
 
     started: float
     paths: Sequence[str] | None
     latency: PerformanceConfiguration | None
     tier: ServiceTier | None
+    invoked: str | None = None
 
     @classmethod
     def of(cls, request: ConverseRequest | ConverseStreamRequest) -> Ending:
@@ -83,6 +87,9 @@ class Ending:
             request.get("performanceConfig"),
             request.get("serviceTier"),
         )
+
+    def routed_to(self, invoked: str | None) -> Ending:
+        return replace(self, invoked=invoked)
 
     def stop(self, finish: Finish, stop_reason: str) -> MessageStopEvent:
         event: MessageStopEvent = {"stopReason": stop_reason}
@@ -99,6 +106,8 @@ class Ending:
             metadata["performanceConfig"] = self.latency
         if self.tier is not None:
             metadata["serviceTier"] = self.tier
+        if self.invoked is not None:
+            metadata["trace"] = {"promptRouter": {"invokedModelId": self.invoked}}
         return metadata
 
 

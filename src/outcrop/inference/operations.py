@@ -13,7 +13,7 @@ from outcrop.context import Context
 from outcrop.engines.engine import ChatRequest, CompletionRequest, EngineError, Unsupported
 from outcrop.errors import ValidationException
 from outcrop.inference import converse as conversing
-from outcrop.inference import refusals
+from outcrop.inference import refusals, routed
 from outcrop.inference.answer import collect, tool_use_id
 from outcrop.inference.blocks import Blocks
 from outcrop.inference.converse import Ending, milliseconds_since
@@ -47,7 +47,8 @@ runtime = Operations("bedrock-runtime")
 async def converse(ctx: Context, request: ConverseRequest) -> ConverseResponse:
     ending = Ending.of(request)
     refusals.check_converse(request)
-    model = _model(ctx, request["modelId"])
+    chosen = routed.converse(ctx, request, streaming=False)
+    model, ending = chosen.model, ending.routed_to(chosen.invoked)
     chat = await conversing.chat_request(ctx, model, request)
     deltas = await whole(ctx, model, chat, CONVERSE)
     return conversing.response(collect(deltas, Blocks(tool_use_id)), ending, Signer(ctx.parts.vault))
@@ -57,7 +58,8 @@ async def converse(ctx: Context, request: ConverseRequest) -> ConverseResponse:
 async def converse_stream(ctx: Context, request: ConverseStreamRequest) -> ConverseStreamResponse:
     ending = Ending.of(request)
     refusals.check_converse(request)
-    model = _model(ctx, request["modelId"])
+    chosen = routed.converse(ctx, request, streaming=True)
+    model, ending = chosen.model, ending.routed_to(chosen.invoked)
     _check_streaming(model)
     chat = await conversing.chat_request(ctx, model, request)
     deltas = await started(ctx, model, chat, CONVERSE)
@@ -69,7 +71,7 @@ async def converse_stream(ctx: Context, request: ConverseStreamRequest) -> Conve
 async def invoke_model(ctx: Context, request: InvokeModelRequest) -> InvokeModelResponse:
     begun = perf_counter()
     refusals.check_invoke(request)
-    model = _model(ctx, request["modelId"])
+    model = routed.invoke(ctx, request["modelId"], request.get("body", b""), streaming=False).model
     body, count = await flow.answered(family_of(model), ctx, model, request.get("body", b""))
     _tell_in_headers(ctx, count, milliseconds_since(begun))
     response: InvokeModelResponse = {"body": orjson.dumps(body), "contentType": "application/json"}
@@ -83,7 +85,7 @@ async def invoke_model_with_response_stream(
 ) -> InvokeModelWithResponseStreamResponse:
     begun = perf_counter()
     refusals.check_invoke(request)
-    model = _model(ctx, request["modelId"])
+    model = routed.invoke(ctx, request["modelId"], request.get("body", b""), streaming=True).model
     _check_streaming(model)
     chunks = await flow.streamed(family_of(model), ctx, model, request.get("body", b""), begun)
     response: InvokeModelWithResponseStreamResponse = {"body": _parts(chunks), "contentType": "application/json"}
