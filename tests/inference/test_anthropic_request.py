@@ -66,7 +66,7 @@ def test_every_block_reaches_the_engine(bench: Bench) -> None:
     invoke(bench, user(text("a"), image), assistant(thought, text("b"), call), user(result), tools=[TOOL])
     first, second, third = bench.asked.messages
     assert first.parts == (Text("a"), Image("png", png(1, 1)))
-    assert second.parts == (Reasoning("hm", ""), Text("b"), ToolCall("t", "f", {"a": None}))
+    assert second.parts == (Reasoning("hm"), Text("b"), ToolCall("t", "f", {"a": None}))
     assert third.parts == (ToolResult("t", (Text("ok"),), error=True),)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from outcrop.engines.engine import Delta, Finish, FinishReason
-from outcrop.inference.blocks import BlockDelta, Blocks, BlockStart, Kind
+from outcrop.inference.blocks import BlockDelta, Blocks, BlockStart, BlockStop, Kind
 from outcrop.shapes.bedrock_runtime import ContentBlock, ReasoningTextBlock
 
 STOP_REASONS: dict[FinishReason, str] = {
@@ -26,12 +26,13 @@ STOP_REASONS: dict[FinishReason, str] = {
 
 @dataclass(slots=True)
 class Block:
-    """`pieces` joined are text, reasoning, or the JSON of a tool's input."""
+    """`pieces` joined are text, reasoning, or the JSON of a tool's input; `signature` is the engine's own."""
 
     kind: Kind
     id: str = ""
     name: str = ""
     pieces: list[str] = field(default_factory=list)
+    signature: str | None = None
 
     @property
     def text(self) -> str:
@@ -61,6 +62,8 @@ def collect(deltas: Iterable[Delta], blocks: Blocks) -> Answer:
                 made.append(Block(piece.kind, piece.id, piece.name))
             elif isinstance(piece, BlockDelta):
                 made[-1].pieces.append(piece.text)
+            elif isinstance(piece, BlockStop):
+                made[-1].signature = piece.signature
             elif isinstance(piece, Finish):
                 finish = piece
     assert finish is not None

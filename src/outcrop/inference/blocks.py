@@ -13,6 +13,7 @@ from outcrop.engines.engine import (
     Delta,
     Finish,
     ReasoningDelta,
+    ReasoningSignature,
     TextDelta,
     ToolCallDelta,
     ToolCallStart,
@@ -42,8 +43,11 @@ class BlockDelta:
 
 @dataclass(frozen=True, slots=True)
 class BlockStop:
+    """`signature` is the engine's own, of a block of reasoning."""
+
     index: int
     kind: Kind
+    signature: str | None = None
 
 
 Piece: TypeAlias = BlockStart | BlockDelta | BlockStop | Finish
@@ -58,12 +62,15 @@ class Blocks:
         self._index = -1
         self._open: Kind | None = None
         self._silent = True
+        self._signature: str | None = None
 
     def feed(self, delta: Delta) -> list[Piece]:
         if isinstance(delta, TextDelta):
             return self._prose("text", delta.text)
         if isinstance(delta, ReasoningDelta):
             return self._prose("reasoning", delta.text)
+        if isinstance(delta, ReasoningSignature):
+            return self._signed(delta.signature)
         if isinstance(delta, Finish):
             return [*self._close(), delta]
         if self._one_tool and delta.index > 0:
@@ -76,6 +83,12 @@ class Blocks:
         if self._open == kind:
             return [BlockDelta(self._index, kind, text)]
         return [*self._begin(kind), BlockDelta(self._index, kind, text)]
+
+    def _signed(self, signature: str) -> list[Piece]:
+        """A model may sign what it does not show: a block without text."""
+        begun = [] if self._open == "reasoning" else self._begin("reasoning")
+        self._signature = signature
+        return begun
 
     def _begin_call(self, call: ToolCallStart) -> list[Piece]:
         # Engines number their calls from 0 in every answer; callers need ids that stay apart in a long conversation.
@@ -98,6 +111,6 @@ class Blocks:
         if self._open is None:
             return []
         kind, self._open = self._open, None
-        stop = BlockStop(self._index, kind)
+        stop, self._signature = BlockStop(self._index, kind, self._signature), None
         # A call without arguments: clients parse what they joined, and "" is not JSON.
         return [BlockDelta(self._index, kind, "{}"), stop] if kind == "tool" and self._silent else [stop]

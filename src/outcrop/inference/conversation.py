@@ -177,8 +177,7 @@ class _Parts:
         if "reasoningText" not in block:
             raise ValidationException("This model doesn't support redacted reasoning content.")
         text = block["reasoningText"]
-        self._reader.signer.check(text["text"], text.get("signature"), where)
-        return Reasoning(text["text"], text.get("signature"))
+        return Reasoning(text["text"], self._reader.signer.check(text["text"], text.get("signature"), where))
 
 
 _PLURALS = {

@@ -43,18 +43,18 @@ async def chat_request(ctx: Context, model: Model, request: ConverseRequest | Co
     turns = await turns_of(
         _reader(ctx, model), request.get("messages", []), request.get("system"), request.get("toolConfig")
     )
-    return ChatRequest(turns, tools, choice, schema, sampling)
+    return ChatRequest(turns, tools, choice, schema, sampling, extra.thinking)
 
 
 async def counted_request(ctx: Context, model: Model, request: ConverseTokensRequest) -> ChatRequest:
     """The same, of what can change the number of tokens."""
     _check_chat(model)
-    fields.extra_of(request.get("additionalModelRequestFields"), model, None)
+    extra = fields.extra_of(request.get("additionalModelRequestFields"), model, None)
     tools, choice = tools_of(request.get("toolConfig"), model)
     turns = await turns_of(
         _reader(ctx, model), request.get("messages", []), request.get("system"), request.get("toolConfig")
     )
-    return ChatRequest(turns, tools, choice)
+    return ChatRequest(turns, tools, choice, thinking=extra.thinking)
 
 
 def _check_chat(model: Model) -> None:
@@ -112,7 +112,10 @@ class Ending:
 
 
 def response(answer: Answer, ending: Ending, signer: Signer) -> ConverseResponse:
-    blocks = [content(block, signer.sign(block.text) if block.kind == "reasoning" else None) for block in answer.blocks]
+    blocks = [
+        content(block, signer.sign(block.text, block.signature) if block.kind == "reasoning" else None)
+        for block in answer.blocks
+    ]
     return {
         "output": {"message": {"role": "assistant", "content": blocks}},
         **ending.stop(answer.finish, answer.stop_reason),

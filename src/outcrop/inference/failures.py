@@ -13,12 +13,19 @@ from outcrop.engines.engine import (
     EngineTimeout,
     InvalidRequest,
     Unsupported,
+    Upstream,
+    UpstreamKind,
 )
 from outcrop.errors import (
+    AccessDeniedException,
     AwsError,
+    InternalServerException,
     ModelErrorException,
+    ModelNotReadyException,
     ModelStreamErrorException,
     ModelTimeoutException,
+    ResourceNotFoundException,
+    ServiceUnavailableException,
     ThrottlingException,
     ValidationException,
 )
@@ -35,6 +42,8 @@ def before_the_answer(problem: EngineError, model_id: str, words: Wording) -> Aw
         return ModelTimeoutException(
             "The model took too long to process the request. Try again, or ask for fewer tokens."
         )
+    if isinstance(problem, Upstream) and problem.kind in _UPSTREAM:
+        return _UPSTREAM[problem.kind](_told(problem, model_id))
     members = {"originalStatusCode": getattr(problem, "status", None) or 500, "resourceName": model_id}
     return ModelErrorException(_told(problem, model_id), members=members)
 
@@ -44,6 +53,8 @@ def within_the_stream(problem: EngineError, model_id: str, words: Wording) -> Aw
     if (error := _callers_fault(problem, words)) is not None:
         return error
     if words.streams_timeouts and isinstance(problem, EngineTimeout):
+        return before_the_answer(problem, model_id, words)
+    if isinstance(problem, Upstream) and problem.kind in ("unavailable", "internal"):
         return before_the_answer(problem, model_id, words)
     told = _told(problem, model_id)
     members = {"originalStatusCode": getattr(problem, "status", None) or 500, "originalMessage": told}
@@ -74,9 +85,22 @@ def _callers_fault(problem: EngineError, words: Wording) -> AwsError | None:
         return ValidationException(f"This model doesn't support {problem.feature}.")
     if isinstance(problem, InvalidRequest):
         return ModelRefused(str(problem))
+    if isinstance(problem, Upstream) and problem.kind == "invalid":
+        return ValidationException(str(problem))
     if isinstance(problem, EngineBusy):
         return _throttled(problem)
     return None
+
+
+# An upstream's error keeps its class. Of "denied" and "missing" the text says that the upstream, not Outcrop, refused,
+# and not the caller but whoever runs this server.
+_UPSTREAM: dict[UpstreamKind, type[AwsError]] = {
+    "denied": AccessDeniedException,
+    "missing": ResourceNotFoundException,
+    "not_ready": ModelNotReadyException,
+    "unavailable": ServiceUnavailableException,
+    "internal": InternalServerException,
+}
 
 
 def _throttled(problem: EngineBusy) -> ThrottlingException:
@@ -89,6 +113,7 @@ def _throttled(problem: EngineBusy) -> ThrottlingException:
 
 
 def _told(problem: EngineError, model_id: str) -> str:
-    """The first line: what follows may be an engine's log, which is for the operator only."""
-    logger.error("%s: %s", model_id, problem)
+    """The first line: what follows may be an engine's log, which is for the operator only, as is an upstream's `detail`."""
+    detail = getattr(problem, "detail", "")
+    logger.error("%s: %s%s", model_id, problem, f" {detail}" if detail else "")
     return str(problem).partition("\n")[0] or "The system encountered an unexpected error during processing."

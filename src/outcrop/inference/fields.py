@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from outcrop.engines.engine import Finish
+from outcrop.engines.engine import Finish, Thinking
 from outcrop.errors import ValidationException
 from outcrop.inference.failures import ModelRefused
 from outcrop.inference.malformed import Violations
@@ -18,12 +18,13 @@ _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)+")
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """Sampling parameters that Converse has no member for."""
+    """Sampling parameters that Converse has no member for, and whether to think."""
 
     top_k: int | None = None
     seed: int | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
+    thinking: Thinking | None = None
 
 
 def extra_of(fields: object, model: Model, max_tokens: int | None) -> Extra:
@@ -46,8 +47,7 @@ def extra_of(fields: object, model: Model, max_tokens: int | None) -> Extra:
     presence = problems.number(flat, "presence_penalty", -2, 2)
     if problems:
         raise ModelRefused(problems.text())
-    check_thinking(flat.get("thinking"), model, max_tokens)
-    return Extra(top_k, seed, frequency, presence)
+    return Extra(top_k, seed, frequency, presence, thinking_of(flat.get("thinking"), model, max_tokens))
 
 
 _READ = frozenset({"top_k", "seed", "frequency_penalty", "presence_penalty", "thinking", "anthropic_beta"})
@@ -63,25 +63,27 @@ def _flattened(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {_SPELLINGS.get(name, name): value for name, value in merged.items() if value is not None}
 
 
-def check_thinking(thinking: object, model: Model, max_tokens: int | None) -> None:
-    """Models that reason do it by themselves: switching it on is accepted for them and refused for others."""
+def thinking_of(thinking: object, model: Model, max_tokens: int | None) -> Thinking | None:
+    """Many models that reason do it unasked: switching it on is accepted for all of them and refused for others."""
     if thinking is None or (isinstance(thinking, dict) and thinking.get("type") == "disabled"):
-        return
+        return None
     if not isinstance(thinking, dict) or thinking.get("type") not in ("enabled", "adaptive"):
         raise ModelRefused("thinking.type: Input should be 'adaptive', 'disabled' or 'enabled'")
     if not model.capabilities.reasoning:
         raise ModelRefused("thinking: This model doesn't support extended thinking.")
-    if thinking["type"] == "enabled":
-        _check_budget(thinking.get("budget_tokens"), max_tokens)
+    if thinking["type"] == "adaptive":
+        return Thinking()
+    return Thinking(_budget(thinking.get("budget_tokens"), max_tokens))
 
 
-def _check_budget(budget: object, max_tokens: int | None) -> None:
+def _budget(budget: object, max_tokens: int | None) -> int:
     if not isinstance(budget, int) or isinstance(budget, bool):
         raise ModelRefused("thinking.enabled.budget_tokens: Field required")
     if budget < 1024:
         raise ModelRefused("thinking.enabled.budget_tokens: Input should be greater than or equal to 1024")
     if max_tokens is not None and budget >= max_tokens:
         raise ModelRefused("`max_tokens` must be greater than `thinking.budget_tokens`.")
+    return budget
 
 
 def check_pointers(paths: Sequence[str] | None) -> None:

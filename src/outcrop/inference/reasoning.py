@@ -1,4 +1,7 @@
-"""Signatures on reasoning: what a caller hands back in a tool loop must be what the model thought."""
+"""Signatures on reasoning: what a caller hands back in a tool loop must be what the model thought.
+
+Where the model's maker signs too, its signature travels within ours (`MAC.THEIRS`), covered by it.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,20 @@ class Signer:
     def _key(self) -> bytes:
         return self._vault.subkey("reasoning")
 
-    def sign(self, text: str) -> str:
-        return base64.b64encode(hmac.digest(self._key, text.encode(), hashlib.sha256)).decode()
+    def sign(self, text: str, theirs: str | None = None) -> str:
+        signed = text if theirs is None else f"{theirs}\0{text}"
+        ours = base64.b64encode(hmac.digest(self._key, signed.encode(), hashlib.sha256)).decode()
+        return ours if theirs is None else f"{ours}.{theirs}"
 
-    def check(self, text: str, signature: str | None, where: str) -> None:
-        """A block without a signature is taken as it is: only what claims to be unchanged is held to it."""
-        if signature and not hmac.compare_digest(self.sign(text).encode(), signature.encode()):
+    def check(self, text: str, signature: str | None, where: str) -> str | None:
+        """The signature of the model's maker, if it gave one.
+
+        A block without a signature is taken as it is: only what claims to be unchanged is held to it.
+        """
+        if not signature:
+            return None
+        _, dot, theirs = signature.partition(".")
+        inner = theirs if dot else None
+        if not hmac.compare_digest(self.sign(text, inner).encode(), signature.encode()):
             raise ModelRefused(f"{where}: Invalid `signature` in `thinking` block")
+        return inner

@@ -23,10 +23,11 @@ from outcrop.shapes.bedrock_runtime import (
 
 Metadata = Callable[[Finish], ConverseStreamMetadataEvent]
 Stop = Callable[[Finish, str], MessageStopEvent]
+Sign = Callable[[str, str | None], str]
 
 
 async def events(
-    deltas: Running, blocks: Blocks, stop: Stop, metadata: Metadata, sign: Callable[[str], str]
+    deltas: Running, blocks: Blocks, stop: Stop, metadata: Metadata, sign: Sign
 ) -> AsyncGenerator[ConverseStreamOutput, None]:
     """`stop` and `metadata` make the last two events from the end of the answer; `sign` signs a block of reasoning."""
     async with aclosing(deltas), aclosing(_pieces(deltas, blocks)) as pieces:
@@ -35,7 +36,7 @@ async def events(
 
 
 async def events_of(
-    pieces: AsyncIterator[Piece], stop: Stop, metadata: Metadata, sign: Callable[[str], str]
+    pieces: AsyncIterator[Piece], stop: Stop, metadata: Metadata, sign: Sign
 ) -> AsyncGenerator[ConverseStreamOutput, None]:
     """The same, of an answer that is cut into pieces already."""
     writer = _Events(sign)
@@ -56,7 +57,7 @@ async def _pieces(deltas: Running, blocks: Blocks) -> AsyncGenerator[Piece, None
 
 
 class _Events:
-    def __init__(self, sign: Callable[[str], str]) -> None:
+    def __init__(self, sign: Sign) -> None:
         self._sign = sign
         self._text: list[str] = []
         self._malformed = False
@@ -91,7 +92,9 @@ class _Events:
 
     def _end(self, piece: BlockStop) -> Iterator[ConverseStreamOutput]:
         if piece.kind == "reasoning":
-            signature: ContentBlockDelta = {"reasoningContent": {"signature": self._sign("".join(self._text))}}
+            signature: ContentBlockDelta = {
+                "reasoningContent": {"signature": self._sign("".join(self._text), piece.signature)}
+            }
             yield {"contentBlockDelta": {"delta": signature, "contentBlockIndex": piece.index}}
         elif piece.kind == "tool" and tool_input("".join(self._text)) is None:
             self._malformed = True

@@ -16,7 +16,7 @@ from outcrop.inference.failures import ModelRefused
 from outcrop.inference.families import anthropic_response
 from outcrop.inference.families.anthropic_schema import parsed
 from outcrop.inference.families.family import Asked
-from outcrop.inference.fields import Extra, check_thinking
+from outcrop.inference.fields import Extra, thinking_of
 from outcrop.inference.reasoning import Signer
 from outcrop.inference.sampling import sampling_of
 from outcrop.inference.structured_output import checked
@@ -42,7 +42,7 @@ async def read(ctx: Context, model: Model, body: bytes) -> Asked:
     if not model.capabilities.chat:
         raise ValidationException("This model doesn't support Anthropic Messages.")
     _refuse(given)
-    check_thinking(given.get("thinking"), model, given["max_tokens"])
+    thinking = thinking_of(given.get("thinking"), model, given["max_tokens"])
     configuration = _tool_configuration(given.get("tools", []), model)
     tools, _ = tools_of(configuration, model)
     choice = _choice(given.get("tool_choice", {}), list(tools))
@@ -52,7 +52,7 @@ async def read(ctx: Context, model: Model, body: bytes) -> Asked:
     schema = _schema(given.get("output_config", {}), model)
     sampling = sampling_of(_inference(given), Extra(top_k=given.get("top_k")), model, ANTHROPIC)
     one_tool = bool(given.get("tool_choice", {}).get("disable_parallel_tool_use"))
-    chat = ChatRequest(turns, tools, choice, schema, sampling)
+    chat = ChatRequest(turns, tools, choice, schema, sampling, thinking)
     return Asked(chat, given, ANTHROPIC, anthropic_response.tool_use_id, one_tool)
 
 

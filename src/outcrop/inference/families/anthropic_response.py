@@ -66,7 +66,7 @@ def _content(block: Block, signer: Signer) -> dict[str, Any]:
     if block.kind == "text":
         return {"type": "text", "text": block.text}
     if block.kind == "reasoning":
-        return {"type": "thinking", "thinking": block.text, "signature": signer.sign(block.text)}
+        return {"type": "thinking", "thinking": block.text, "signature": signer.sign(block.text, block.signature)}
     return {"type": "tool_use", "id": block.id, "name": block.name, "input": tool_input(block.text)}
 
 
@@ -114,7 +114,8 @@ class _Events:
 
     def _end(self, piece: BlockStop) -> Iterator[dict[str, Any]]:
         if piece.kind == "reasoning":
-            yield _delta(piece.index, ("signature_delta", "signature"), self._signer.sign("".join(self._text)))
+            signature = self._signer.sign("".join(self._text), piece.signature)
+            yield _delta(piece.index, ("signature_delta", "signature"), signature)
         elif piece.kind == "tool" and tool_input("".join(self._text)) is None:
             self._malformed = True
         yield {"type": "content_block_stop", "index": piece.index}

@@ -80,7 +80,10 @@ def _converse(given: Mapping[str, Any], model: Model) -> dict[str, Any]:
 
 def write(answering: Answering, answer: Answer) -> dict[str, Any]:
     signer = Signer(answering.ctx.parts.vault)
-    blocks = [content(block, signer.sign(block.text) if block.kind == "reasoning" else None) for block in answer.blocks]
+    blocks = [
+        content(block, signer.sign(block.text, block.signature) if block.kind == "reasoning" else None)
+        for block in answer.blocks
+    ]
     return {
         "output": {"message": {"role": "assistant", "content": blocks}},
         "stopReason": answer.stop_reason,
