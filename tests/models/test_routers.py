@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,19 @@ def test_a_name_is_taken_once_an_account_and_region(bench: Bench) -> None:
     assert created(bench.as_caller(OTHER_ACCOUNT)) != arn
     delete_prompt_router(bench.ctx, {"promptRouterArn": arn})
     assert created(bench.ctx) != arn
+
+
+def test_of_many_that_ask_at_once_one_gets_the_name(bench: Bench) -> None:
+    def attempt(_: int) -> str:
+        try:
+            created(bench.ctx)
+        except AwsError as problem:
+            return problem.code
+        return "created"
+
+    with ThreadPoolExecutor(8) as threads:
+        found = sorted(threads.map(attempt, range(8)))
+    assert found == ["ConflictException"] * 7 + ["created"]
 
 
 def test_a_token_makes_one_router(bench: Bench) -> None:

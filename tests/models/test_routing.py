@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from outcrop.models.difficulty import Outline, difficulty
 from outcrop.models.model import Model
 from outcrop.models.routing import can_answer, estimated_strength, gap, prefers, quality, strength
 from outcrop.models.specs import house_path, house_spec
-from outcrop.settings import HOUSE_MODEL, EngineSettings
+from outcrop.settings import HOUSE_MODEL, ChoiceSpec, EngineSettings, ModelSpec
 
 SHARES = st.floats(0, 1)
 PERCENT = st.floats(0, 100)
@@ -122,3 +123,13 @@ def test_the_parameters_are_counted_in_the_file_of_weights() -> None:
     assert inspect(house_path()).parameters == 4_656_384
     able = Engines((house_spec(house_path()),), EngineSettings(), home=Path("unused")).capabilities(HOUSE_MODEL)
     assert able.parameters == 4_656_384
+
+
+@pytest.mark.parametrize(("second", "parameters"), [("llamacpp", 4_656_384), ("scripted", None)])
+def test_a_model_with_several_engines_has_the_parameters_of_the_smallest(
+    second: Literal["llamacpp", "scripted"], parameters: int | None
+) -> None:
+    path = str(house_path())
+    choices = (ChoiceSpec(engine="llamacpp", path=path, name="a"), ChoiceSpec(engine=second, path=path, name="b"))
+    engines = Engines((ModelSpec(id="a.b", engines=choices),), EngineSettings(), home=Path("unused"))
+    assert engines.capabilities("a.b").parameters == parameters

@@ -267,9 +267,10 @@ def _native(engine: Engine) -> Native:
 
 
 def _common(known: Sequence[Capabilities]) -> Capabilities:
-    names = [name for name in Capabilities.__dataclass_fields__ if name != "context_tokens"]
+    names = [name for name in Capabilities.__dataclass_fields__ if name not in ("context_tokens", "parameters")]
     shared = {name: all(getattr(able, name) for able in known) for name in names}
-    return Capabilities(min(able.context_tokens for able in known), **shared)
+    sizes = [able.parameters or 0 for able in known]
+    return Capabilities(min(able.context_tokens for able in known), **shared, parameters=min(sizes) or None)
 
 
 def _of_all(problems: Sequence[EngineError]) -> EngineError:
