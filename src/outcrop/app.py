@@ -21,6 +21,8 @@ from typing import Any
 import msgspec
 import orjson
 
+from outcrop.compatible.endpoint import Answered, Asking, Endpoint, Event, unauthenticated
+from outcrop.compatible.routes import Routes
 from outcrop.context import Context, Parts
 from outcrop.engines.pool import Engines
 from outcrop.errors import AwsError, InternalServerException, NotBuiltException
@@ -109,10 +111,13 @@ class App:
         )
         self.router = Router(load_services().operations.values())
         self.handlers = handlers()
+        self.compatible = Routes()
         self.log = RequestLog(settings.server.log)
 
     async def answer(self, request: HttpRequest, call: Call) -> Reply:
         """The order of everything, once."""
+        if (found := self.compatible.find(request)) is not None:
+            return await self._answer_compatible(*found, request, call)
         operation, labels = self.router.find(request.method, request.raw_path, request.query)
         call.operation = operation
         call.caller = caller = self.authenticator.authenticate(
@@ -125,12 +130,30 @@ class App:
             raise NotBuiltException(
                 f"{operation.name} is not built in this version of Outcrop. See `outcrop operations`."
             )
-        context = Context(caller, caller.region or self.parts.settings.region, call.request_id, self.parts)
+        context = self._context(caller, call)
         if inspect.iscoroutinefunction(handler):
             response = await handler(context, params)
         else:
             response = await asyncio.to_thread(handler, context, params)
         return _reply(operation, response, context, call)
+
+    async def _answer_compatible(
+        self, endpoint: Endpoint, labels: dict[str, str], request: HttpRequest, call: Call
+    ) -> Reply:
+        """The same order for OpenAI's and Anthropic's interfaces; checking is up to the endpoint."""
+        call.endpoint = endpoint
+        try:
+            call.caller = caller = self.authenticator.authenticate(
+                endpoint.dialect.identified(request), "bedrock-runtime", body_hash=await _body_hash(request.body)
+            )
+        except AwsError as error:
+            raise unauthenticated(error) from None
+        context = self._context(caller, call)
+        answered = await endpoint.handler(context, Asking(labels, request))
+        return _compatible_reply(endpoint, answered, context, call)
+
+    def _context(self, caller: Caller, call: Call) -> Context:
+        return Context(caller, caller.region or self.parts.settings.region, call.request_id, self.parts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -167,7 +190,10 @@ class App:
 
     async def _send_error(self, error: AwsError, call: Call, send: Send) -> int:
         call.error = error.code
-        status, headers, body = write_error(call.operation, error, call.request_id)
+        if call.endpoint is not None:
+            status, headers, body = _compatible_error(call.endpoint, error, call.request_id)
+        else:
+            status, headers, body = write_error(call.operation, error, call.request_id)
         with contextlib.suppress(ConnectionError):
             await send_reply(Reply(status, _encoded(headers), body), send)
         return status
@@ -175,13 +201,13 @@ class App:
     def _log(self, scope: Scope, call: Call, status: int) -> None:
         self.log.write(
             status=status,
-            operation=call.operation.name if call.operation else None,
+            operation=call.name,
             ms=round((time.perf_counter() - call.started) * 1000, 2),
             request_id=call.request_id,
             account=call.caller.account if call.caller else None,
             principal=call.caller.arn if call.caller else None,
             error=call.error,
-            path=None if call.operation else f"{scope['method']} {scope['raw_path'].decode('latin-1')[:200]}",
+            path=None if call.name else f"{scope['method']} {scope['raw_path'].decode('latin-1')[:200]}",
         )
 
     def _status(self, request: HttpRequest) -> Reply | None:
@@ -209,14 +235,21 @@ class App:
 class Call:
     """What the log line says about a request."""
 
-    __slots__ = ("caller", "error", "operation", "request_id", "started")
+    __slots__ = ("caller", "endpoint", "error", "operation", "request_id", "started")
 
     def __init__(self) -> None:
         self.started = time.perf_counter()
         self.request_id = str(uuid.uuid4())
         self.operation: Operation | None = None
+        self.endpoint: Endpoint | None = None
         self.caller: Caller | None = None
         self.error: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        if self.endpoint is not None:
+            return self.endpoint.name
+        return self.operation.name if self.operation else None
 
 
 async def _body_hash(body: bytes) -> str | None:
@@ -253,6 +286,44 @@ async def _frames(
     finally:
         if isinstance(events, AsyncGenerator):
             await events.aclose()
+
+
+def _compatible_reply(endpoint: Endpoint, answered: Answered, context: Context, call: Call) -> Reply:
+    headers = [(endpoint.dialect.request_id_header(), call.request_id), ("x-amzn-requestid", call.request_id)]
+    headers.extend(context.response_headers.items())
+    if isinstance(answered, dict):
+        headers.append(("content-type", "application/json"))
+        return Reply(200, _encoded(headers), orjson.dumps(answered))
+    headers += [("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache")]
+    return Reply(200, _encoded(headers), _sent_events(endpoint, answered, call))
+
+
+async def _sent_events(
+    endpoint: Endpoint, events: AsyncGenerator[Event, None], call: Call
+) -> AsyncGenerator[bytes, None]:
+    """Server-sent events; an error after the first byte is an event, and the last one."""
+    dialect = endpoint.dialect
+    event: Event = {}
+    try:
+        async for event in events:
+            yield dialect.frame(event)
+        if end := dialect.end(event):
+            yield end
+    except AwsError as error:
+        call.error = error.code
+        yield dialect.failure(error, call.request_id)
+    except Exception:
+        call.error = "InternalServerException"
+        logger.exception("unhandled in stream", extra={"request_id": call.request_id})
+        yield dialect.failure(_internal(call), call.request_id)
+    finally:
+        await events.aclose()
+
+
+def _compatible_error(endpoint: Endpoint, error: AwsError, request_id: str) -> tuple[int, list[tuple[str, str]], bytes]:
+    status, body = endpoint.dialect.error(error, request_id)
+    headers = [(endpoint.dialect.request_id_header(), request_id), ("content-type", "application/json")]
+    return status, [*headers, ("x-amzn-requestid", request_id), *error.headers.items()], orjson.dumps(body)
 
 
 def _internal(call: Call) -> InternalServerException:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +26,9 @@ DISTURBING = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_BEARER_TOKEN_BEDRO
 @click.option("--tls", is_flag=True, help="Address a server with TLS, as `outcrop serve --tls` starts it.")
 @click.option("--host", help="The server's host, if it is not the running one's.")
 @click.option("--port", type=click.IntRange(1, 65535), help="The server's port, if it is not the running one's.")
-def env(tls: bool, host: str | None, port: int | None) -> None:
+@click.option("--openai", is_flag=True, help="Lines for the OpenAI SDK too, with an API key for twelve hours.")
+@click.option("--anthropic", is_flag=True, help="Lines for the Anthropic SDK too, with an API key for twelve hours.")
+def env(tls: bool, host: str | None, port: int | None, openai: bool, anthropic: bool) -> None:
     """Print the lines that connect AWS clients: eval "$(outcrop env)"."""
     from outcrop.identity.first_start import exports
     from outcrop.identity.keyring import KeyringError
@@ -38,11 +42,27 @@ def env(tls: bool, host: str | None, port: int | None) -> None:
         variables = exports(folder, url=url, ca=ca, region=settings.region)
     except (SettingsError, KeyringError, DatabaseError, KeyFileError) as problem:
         raise click.ClickException(str(problem)) from None
+    for named, kind in ((openai, "openai"), (anthropic, "anthropic")):
+        if named:
+            variables |= compatible(kind, variables, url)
     for name in DISTURBING:
         if name in os.environ:
             click.echo(f"unset {name}")
     for name, value in variables.items():
         click.echo(f"export {name}={shlex.quote(value)}")
+
+
+def compatible(kind: str, variables: Mapping[str, str], url: str) -> dict[str, str]:
+    """The variables that point the OpenAI or Anthropic SDK at the server, for `variables` that point AWS's there."""
+    from outcrop.identity.bearer import new_short_term_key
+
+    key = new_short_term_key(
+        variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], variables["AWS_REGION"], datetime.now(UTC)
+    )
+    base = {"OPENAI_BASE_URL": f"{url}/openai/v1"} if kind == "openai" else {"ANTHROPIC_BASE_URL": f"{url}/anthropic"}
+    found = {**base, f"{kind.upper()}_API_KEY": key}
+    # Both SDKs use httpx, which knows no AWS_CA_BUNDLE.
+    return {**found, "SSL_CERT_FILE": variables["AWS_CA_BUNDLE"]} if "AWS_CA_BUNDLE" in variables else found
 
 
 def _address(

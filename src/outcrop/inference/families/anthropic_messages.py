@@ -17,12 +17,17 @@ from outcrop.inference.reasoning import Signer
 
 
 def write(answering: Answering, answer: Answer) -> dict[str, Any]:
-    return anthropic_response.message(answer, answering.model.id, Signer(answering.ctx.parts.vault))
+    return anthropic_response.message(answer, _name(answering), Signer(answering.ctx.parts.vault))
 
 
 def chunks(answering: Answering, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[dict[str, Any], None]:
     signer = Signer(answering.ctx.parts.vault)
-    return anthropic_response.events(pieces, answering.model.id, answering.prompt_tokens, signer)
+    return anthropic_response.events(pieces, _name(answering), answering.prompt_tokens, signer)
+
+
+def _name(answering: Answering) -> str:
+    """As the caller's body has it, where a body may."""
+    return answering.asked.given.get("model") or answering.model.id
 
 
 __all__ = ["chunks", "read", "write"]

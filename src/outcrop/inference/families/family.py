@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from outcrop.context import Context
 from outcrop.engines.engine import ChatRequest, CompletionRequest
@@ -56,6 +56,7 @@ class Generating(Protocol):
     ) -> AsyncGenerator[dict[str, Any], None]: ...
 
 
+@runtime_checkable
 class Computing(Protocol):
     """A module whose answers come at once."""
 

@@ -15,7 +15,7 @@ from outcrop.inference.answer import collect
 from outcrop.inference.blocks import Blocks, Piece
 from outcrop.inference.converse import milliseconds_since
 from outcrop.inference.failures import unwrapped
-from outcrop.inference.families.family import Answering, Asked, Family, Generating
+from outcrop.inference.families.family import Answering, Asked, Computing, Family, Generating
 from outcrop.inference.generation import Running, started, whole
 from outcrop.inference.usage import Counts, counts
 from outcrop.models.model import Model
@@ -25,7 +25,7 @@ METRICS = "amazon-bedrock-invocationMetrics"
 
 async def read(family: Family, ctx: Context, model: Model, body: bytes) -> Asked:
     """ValidationException, in the model's own words, for whatever is wrong with the body."""
-    if not hasattr(family, "read"):
+    if isinstance(family, Computing):
         raise ValidationException("The model is unsupported for streaming.")
     with unwrapped():
         return await family.read(ctx, model, body)
@@ -33,11 +33,16 @@ async def read(family: Family, ctx: Context, model: Model, body: bytes) -> Asked
 
 async def answered(family: Family, ctx: Context, model: Model, body: bytes) -> tuple[dict[str, Any], Counts]:
     """The response body, and what it cost."""
-    if hasattr(family, "compute"):
+    if isinstance(family, Computing):
         with unwrapped():
             return await family.compute(ctx, model, body)
     asked = await read(family, ctx, model, body)
     _check_stream(asked, streaming=False)
+    return await completed(family, ctx, model, asked)
+
+
+async def completed(family: Generating, ctx: Context, model: Model, asked: Asked) -> tuple[dict[str, Any], Counts]:
+    """The same, of a body that was read."""
     with unwrapped():
         deltas = await whole(ctx, model, asked.request, asked.words)
     answer = collect(deltas, _blocks(asked))
@@ -46,16 +51,21 @@ async def answered(family: Family, ctx: Context, model: Model, body: bytes) -> t
 
 
 async def streamed(
-    family: Family, ctx: Context, model: Model, body: bytes, taken_up: float
+    family: Family, ctx: Context, model: Model, body: bytes, taken_up: float, *, metrics: bool = True
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """The chunks, the first of them sure to come. `taken_up` is when the request was, by `perf_counter`."""
+    """The chunks, the first of them sure to come. `taken_up` is when the request was, by `perf_counter`.
+
+    With `metrics`, the last chunk has Bedrock's metrics of the invocation.
+    """
+    if isinstance(family, Computing):
+        raise ValidationException("The model is unsupported for streaming.")
     asked = await read(family, ctx, model, body)
     _check_stream(asked, streaming=True)
-    return await begun(family, ctx, model, asked, taken_up)  # type: ignore[arg-type]  # what can be read generates
+    return await begun(family, ctx, model, asked, taken_up, metrics=metrics)
 
 
 async def begun(
-    family: Generating, ctx: Context, model: Model, asked: Asked, taken_up: float
+    family: Generating, ctx: Context, model: Model, asked: Asked, taken_up: float, *, metrics: bool = True
 ) -> AsyncGenerator[dict[str, Any], None]:
     """The same, of a body that was read."""
     ahead = asyncio.create_task(_counted(ctx, model, asked))
@@ -71,33 +81,39 @@ async def begun(
 
     pieces = _Pieces(running, _blocks(asked))
     chunks = family.chunks(Answering(ctx, model, asked, prompt_tokens), aiter(pieces))
-    return _with_metrics(chunks, pieces, ahead, taken_up, perf_counter())
+    told = _with_metrics(chunks, pieces, taken_up, perf_counter()) if metrics else chunks
+    return _closing(told, pieces, ahead)
 
 
-async def _with_metrics(
-    chunks: AsyncGenerator[dict[str, Any], None],
-    pieces: _Pieces,
-    ahead: asyncio.Task[int],
-    taken_up: float,
-    first: float,
+async def _closing(
+    chunks: AsyncGenerator[dict[str, Any], None], pieces: _Pieces, ahead: asyncio.Task[int]
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """Only what follows the end of the answer is held back by one, to find out which chunk is the last."""
-    held: dict[str, Any] | None = None
+    """The chunks; whoever closes them ends the generation."""
     try:
         async with aclosing(chunks):
             async for chunk in chunks:
-                if held is not None:
-                    yield held
-                    held = None
-                if pieces.finish is None:
-                    yield chunk
-                else:
-                    held = chunk
-        if held is not None and pieces.finish is not None:
-            yield {**held, METRICS: _metrics(pieces.finish.usage, taken_up, first)}
+                yield chunk
     finally:
         ahead.cancel()
         await pieces.aclose()
+
+
+async def _with_metrics(
+    chunks: AsyncGenerator[dict[str, Any], None], pieces: _Pieces, taken_up: float, first: float
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Only what follows the end of the answer is held back by one, to find out which chunk is the last."""
+    held: dict[str, Any] | None = None
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if held is not None:
+                yield held
+                held = None
+            if pieces.finish is None:
+                yield chunk
+            else:
+                held = chunk
+    if held is not None and pieces.finish is not None:
+        yield {**held, METRICS: _metrics(pieces.finish.usage, taken_up, first)}
 
 
 class _Pieces:

@@ -1,0 +1,89 @@
+"""Stored responses, so that `previous_response_id` can continue them. They are kept for thirty days, as OpenAI does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from outcrop.context import Context
+from outcrop.errors import ResourceNotFoundException, ValidationException
+from outcrop.store.database import Row
+
+KEPT = timedelta(days=30)
+# A conversation longer than that does not fit into any context.
+LONGEST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """`items` are the input's, `response` the finished object."""
+
+    previous_id: str | None
+    items: list[dict[str, Any]]
+    response: dict[str, Any]
+
+
+def save(ctx: Context, items: list[dict[str, Any]], response: dict[str, Any]) -> None:
+    """Blocking."""
+    now = ctx.now()
+    with ctx.database.transaction() as transaction:
+        transaction.execute("DELETE FROM responses WHERE created_at < ?", _text(now - KEPT))
+        transaction.execute(
+            "INSERT INTO responses (id, account_id, region, previous_id, input, response, created_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            response["id"],
+            ctx.account,
+            ctx.region,
+            response["previous_response_id"],
+            orjson.dumps(items).decode(),
+            orjson.dumps(response).decode(),
+            _text(now),
+        )
+
+
+def find(ctx: Context, response_id: str) -> Stored:
+    """ResourceNotFoundException if the account has none of that id in this region."""
+    row = ctx.database.one(
+        "SELECT * FROM responses WHERE id = ? AND account_id = ? AND region = ?", response_id, ctx.account, ctx.region
+    )
+    if row is None:
+        raise ResourceNotFoundException(f"Response with id '{response_id}' not found.")
+    return _stored(row)
+
+
+def history(ctx: Context, response_id: str | None) -> list[dict[str, Any]]:
+    """All items up to and with the output of that response."""
+    items: list[dict[str, Any]] = []
+    for _ in range(LONGEST):
+        if response_id is None:
+            return items
+        stored = find_previous(ctx, response_id)
+        items = [*stored.items, *stored.response["output"], *items]
+        response_id = stored.previous_id
+    raise ValidationException("previous_response_id: The conversation is too long.")
+
+
+def find_previous(ctx: Context, response_id: str) -> Stored:
+    try:
+        return find(ctx, response_id)
+    except ResourceNotFoundException:
+        raise ValidationException(
+            f"Previous response with id '{response_id}' not found.", members={"param": "previous_response_id"}
+        ) from None
+
+
+def remove(ctx: Context, response_id: str) -> None:
+    find(ctx, response_id)
+    with ctx.database.transaction() as transaction:
+        transaction.execute("DELETE FROM responses WHERE id = ? AND account_id = ?", response_id, ctx.account)
+
+
+def _stored(row: Row) -> Stored:
+    return Stored(row["previous_id"], orjson.loads(row["input"]), orjson.loads(row["response"]))
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
