@@ -45,11 +45,12 @@ def clean_environment(home: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def serve(home: Path, *options: str, settings: str = "") -> Iterator[Server]:
+def serve(home: Path, *options: str, settings: str = "", more: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """`more` are further variables of its environment."""
     home.mkdir(parents=True, exist_ok=True)
     if settings:
         (home / "settings.toml").write_text(settings)
-    environment = clean_environment(home)
+    environment = {**clean_environment(home), **(more or {})}
     port = free_port()
     with (home / "serve.log").open("ab") as log:
         process = subprocess.Popen(

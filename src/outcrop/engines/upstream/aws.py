@@ -54,7 +54,8 @@ class Aws:
                     buffer.add_data(piece)
                     for message in buffer:
                         if message.headers.get(":message-type") != "event":
-                            raise aws_errors.of_frame(message, self._name)
+                            payload = self._identity.blotted(message.payload)
+                            raise aws_errors.of_frame(message.headers, payload, self._name)
                         yield message
         except (TimeoutError, aiohttp.ClientError) as problem:
             raise self._broken(problem) from None
@@ -75,7 +76,9 @@ class Aws:
         if response.status < 400:
             return response
         async with response:
-            raise aws_errors.of_response(response.status, await response.read(), _lowered(response.headers), self._name)
+            raise aws_errors.of_response(
+                response.status, self._identity.blotted(await response.read()), _lowered(response.headers), self._name
+            )
 
     async def _sent(self, path: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         url = self._base + path

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from botocore.eventstream import EventStreamMessage
 
 from outcrop.engines.engine import (
     ContextOverflow,
@@ -39,10 +38,9 @@ def of_response(status: int, body: bytes, headers: Mapping[str, str], name: str)
     return _error(str(code).partition(":")[0].rpartition("#")[2], status, members, headers, name)
 
 
-def of_frame(message: EventStreamMessage, name: str) -> EngineError:
+def of_frame(headers: Mapping[str, Any], payload: bytes, name: str) -> EngineError:
     """An exception or error frame within a stream."""
-    headers = message.headers
-    members = _parsed(message.payload)
+    members = _parsed(payload)
     code = str(headers.get(":exception-type") or headers.get(":error-code") or "")
     if ":error-message" in headers:
         members["message"] = headers[":error-message"]
@@ -82,8 +80,8 @@ def _error(
 def _invalid(text: str, status: int | None, name: str) -> EngineError:
     words = text.removeprefix(MODELS_WORDS)
     if (long := _TOO_LONG.search(words)) is not None:
-        tokens, limit = long.groups()
-        return ContextOverflow(tokens and int(tokens), limit and int(limit))
+        tokens, limit = (None if number is None else int(number) for number in long.groups())
+        return ContextOverflow(tokens, limit)
     if _NO_MODEL.search(words):
         return _missing(text, status, name)
     # Converse puts its own words before the model's again; what Bedrock itself says stays as it is.

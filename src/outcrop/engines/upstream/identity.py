@@ -9,6 +9,7 @@ from typing import Any
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
+from botocore.regions import EndpointResolver
 from botocore.session import Session
 
 from outcrop.engines.engine import EngineError, Upstream
@@ -31,7 +32,7 @@ class Identity:
         self._session = Session(profile=profile)
         self._credentials: Any = None
         try:
-            # Asking the session's settings reads the profile.
+            self._session.get_scoped_config()
             found = region or self._session.get_config_variable("region")
             if offline:
                 self._forget_the_network()
@@ -43,7 +44,7 @@ class Identity:
 
     def endpoint(self) -> str:
         """Amazon's own Bedrock runtime in the region."""
-        resolver = self._session.get_component("endpoint_resolver")
+        resolver = EndpointResolver(self._session.get_data("endpoints"))
         found = resolver.construct_endpoint("bedrock-runtime", self.region)
         if found is None:
             raise EngineError(f"The model {self._model_id}: {self.region} is no region of AWS.")
@@ -56,6 +57,10 @@ class Identity:
         request = AWSRequest(method="POST", url=url, data=body, headers=dict(given))
         SigV4Auth(self._frozen(), SERVICE, self.region).add_auth(request)
         return dict(request.headers.items())
+
+    def blotted(self, data: bytes) -> bytes:
+        """`data` without the key, should an upstream repeat it in an error."""
+        return data if self._key is None else data.replace(self._key.encode(), b"***")
 
     def _frozen(self) -> Any:
         """Upstream ("denied") where there are none, or they cannot be had."""
