@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from outcrop.engines.engine import Delta, Finish, FinishReason
-from outcrop.inference.blocks import BlockDelta, Blocks, BlockStart, BlockStop, Kind
+from outcrop.inference.blocks import BlockDelta, Blocks, BlockStart, BlockStop, Kind, Piece
 from outcrop.shapes.bedrock_runtime import ContentBlock, ReasoningTextBlock
 
 STOP_REASONS: dict[FinishReason, str] = {
@@ -53,19 +53,23 @@ class Answer:
 
 
 def collect(deltas: Iterable[Delta], blocks: Blocks) -> Answer:
-    """Deltas end with `Finish`. Calls that were cut off or cannot be read are left out of the blocks."""
+    """Deltas end with `Finish`."""
+    return folded(piece for delta in deltas for piece in blocks.feed(delta))
+
+
+def folded(pieces: Iterable[Piece]) -> Answer:
+    """Pieces end with `Finish`. Calls that were cut off or cannot be read are left out of the blocks."""
     made: list[Block] = []
     finish: Finish | None = None
-    for delta in deltas:
-        for piece in blocks.feed(delta):
-            if isinstance(piece, BlockStart):
-                made.append(Block(piece.kind, piece.id, piece.name))
-            elif isinstance(piece, BlockDelta):
-                made[-1].pieces.append(piece.text)
-            elif isinstance(piece, BlockStop):
-                made[-1].signature = piece.signature
-            elif isinstance(piece, Finish):
-                finish = piece
+    for piece in pieces:
+        if isinstance(piece, BlockStart):
+            made.append(Block(piece.kind, piece.id, piece.name))
+        elif isinstance(piece, BlockDelta):
+            made[-1].pieces.append(piece.text)
+        elif isinstance(piece, BlockStop):
+            made[-1].signature = piece.signature
+        elif isinstance(piece, Finish):
+            finish = piece
     assert finish is not None
     readable = [block for block in made if block.kind != "tool" or tool_input(block.text) is not None]
     return Answer(readable, finish, malformed=len(readable) < len(made) and finish.reason in ("stop", "tool_calls"))

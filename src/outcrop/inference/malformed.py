@@ -20,11 +20,24 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 }
 
 
+class Malformed(ValidationException):
+    """The body does not fit the model's schema.
+
+    `foreign`: it lacks a member that it must have, and has one that the schema does not know. It was written for another.
+    """
+
+    def __init__(self, message: str, *, foreign: bool) -> None:
+        super().__init__(message)
+        self.foreign = foreign
+
+
 class Violations:
     """Collects. Truth says whether there are any."""
 
     def __init__(self) -> None:
         self._found: list[str] = []
+        self._lacking = False
+        self._unknown = False
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -35,18 +48,20 @@ class Violations:
 
     def raise_any(self) -> None:
         if self._found:
-            raise ValidationException(self.text())
+            raise Malformed(self.text(), foreign=self._lacking and self._unknown)
 
     def add(self, pointer: str, problem: str) -> None:
         self._found.append(f"{pointer}: {problem}")
 
     def extraneous(self, pointer: str, key: str) -> None:
         self.add(pointer, f"extraneous key [{key}] is not permitted")
+        self._unknown |= pointer == "#"
 
     def keys(self, pointer: str, value: Mapping[str, Any], required: Collection[str], allowed: Collection[str]) -> None:
         for key in required:
             if key not in value:
                 self.add(pointer, f"required key [{key}] not found")
+                self._lacking |= pointer == "#"
         for key in value:
             if key not in allowed and key not in required:
                 self.extraneous(pointer, key)

@@ -19,6 +19,8 @@ from outcrop.inference.blocks import Blocks
 from outcrop.inference.converse import Ending, milliseconds_since
 from outcrop.inference.failures import before_the_answer
 from outcrop.inference.families import family_of, flow
+from outcrop.inference.families.family import Computing
+from outcrop.inference.families.forms import explained
 from outcrop.inference.generation import started, whole
 from outcrop.inference.reasoning import Signer
 from outcrop.inference.stream import events
@@ -72,7 +74,8 @@ async def invoke_model(ctx: Context, request: InvokeModelRequest) -> InvokeModel
     begun = perf_counter()
     refusals.check_invoke(request)
     model = routed.invoke(ctx, request["modelId"], request.get("body", b""), streaming=False).model
-    body, count = await flow.answered(family_of(model), ctx, model, request.get("body", b""))
+    with explained(model.family):
+        body, count = await flow.answered(family_of(model), ctx, model, request.get("body", b""))
     _tell_in_headers(ctx, count, milliseconds_since(begun))
     response: InvokeModelResponse = {"body": orjson.dumps(body), "contentType": "application/json"}
     response.update(_used(request))  # type: ignore[typeddict-item]  # members of both response shapes
@@ -87,7 +90,8 @@ async def invoke_model_with_response_stream(
     refusals.check_invoke(request)
     model = routed.invoke(ctx, request["modelId"], request.get("body", b""), streaming=True).model
     _check_streaming(model)
-    chunks = await flow.streamed(family_of(model), ctx, model, request.get("body", b""), begun)
+    with explained(model.family):
+        chunks = await flow.streamed(family_of(model), ctx, model, request.get("body", b""), begun)
     response: InvokeModelWithResponseStreamResponse = {"body": _parts(chunks), "contentType": "application/json"}
     response.update(_used(request))  # type: ignore[typeddict-item]  # members of both response shapes
     return response
@@ -103,8 +107,11 @@ async def count_tokens(ctx: Context, request: CountTokensRequest) -> CountTokens
     if "converse" in given:
         chat = await conversing.counted_request(ctx, model, given["converse"])
     else:
-        asked = await flow.read(family_of(model), ctx, model, given["invokeModel"]["body"])
-        chat = asked.request
+        family = family_of(model)
+        if isinstance(family, Computing):
+            raise _cannot_count()
+        with explained(model.family):
+            chat = (await flow.read(family, ctx, model, given["invokeModel"]["body"])).request
     try:
         return {"inputTokens": await ctx.engine(model.id).count_tokens(chat)}
     except Unsupported:

@@ -10,7 +10,7 @@ from outcrop.inference.answer import Answer
 from outcrop.inference.blocks import Piece
 from outcrop.inference.families import mistral_chat, mistral_text
 from outcrop.inference.families.body import keys
-from outcrop.inference.families.family import Answering, Asked
+from outcrop.inference.families.family import Answering, Asked, Generating
 from outcrop.models.model import Model
 
 
@@ -18,12 +18,16 @@ async def read(ctx: Context, model: Model, body: bytes) -> Asked:
     """A body that is neither is judged as the one that the model's name stands for."""
     given = keys(body)
     chat = "messages" in given or (model.family == "mistral-chat" and "prompt" not in given)
-    return await (mistral_chat if chat else mistral_text).read(ctx, model, body)
+    return await _form(chat=chat).read(ctx, model, body)
 
 
 def write(answering: Answering, answer: Answer) -> dict[str, Any]:
-    return (mistral_chat if "messages" in answering.asked.given else mistral_text).write(answering, answer)
+    return _form(chat="messages" in answering.asked.given).write(answering, answer)
 
 
 def chunks(answering: Answering, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[dict[str, Any], None]:
-    return (mistral_chat if "messages" in answering.asked.given else mistral_text).chunks(answering, pieces)
+    return _form(chat="messages" in answering.asked.given).chunks(answering, pieces)
+
+
+def _form(*, chat: bool) -> Generating:
+    return mistral_chat if chat else mistral_text
