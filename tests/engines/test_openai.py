@@ -28,6 +28,8 @@ from outcrop.engines.engine import (
     TextDelta,
     Tool,
     ToolCall,
+    ToolCallDelta,
+    ToolCallStart,
     ToolChoice,
     ToolResult,
     Unsupported,
@@ -109,10 +111,16 @@ def call(server: Server, verb: Callable[[OpenAi], Any], **changes: Any) -> Any:
 END = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
 
 
+def called(name: str, arguments: str, call_id: str = "c1", index: int = 0) -> dict[str, Any]:
+    call = {"index": index, "id": call_id, "function": {"name": name, "arguments": arguments}}
+    return {"choices": [{"delta": {"tool_calls": [call]}}]}
+
+
 def test_a_chat_and_what_is_sent(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THEIR_KEY", "sk-123")
     server.streams(
         {"choices": [{"delta": {"content": "Hi"}}]},
+        called("get_weather", "{}"),
         END,
         {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}},
     )
@@ -128,7 +136,12 @@ def test_a_chat_and_what_is_sent(server: Server, monkeypatch: pytest.MonkeyPatch
         json_schema={"type": "object"},
         sampling=Sampling(max_tokens=5, temperature=0.5, top_p=0.9, top_k=4, seed=7, stop=("END",)),
     )
-    assert ask(server, request, images=True, api_key_env="THEIR_KEY") == [TextDelta("Hi"), Finish("stop", Usage(3, 1))]
+    assert ask(server, request, images=True, api_key_env="THEIR_KEY") == [
+        TextDelta("Hi"),
+        ToolCallStart(0, "c1", "get_weather"),
+        ToolCallDelta(0, "{}"),
+        Finish("tool_calls", Usage(3, 1)),
+    ]
     assert server.seen[-1].header("authorization") == "Bearer sk-123"
     assert server.seen[-1].raw_path == "/v1/chat/completions"
     body = server.body

@@ -4,59 +4,89 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
+
+from outcrop.engines.enforceable import enforceable
+from outcrop.engines.engine import Json
+from outcrop.engines.formats import EXAMPLES, PATTERNS
+
+_DEEPEST = 32
+_BY_PATTERN = {f"^(?:{PATTERNS[name]})$": example for name, example in EXAMPLES.items()}
 
 
-def smallest(schema: Any, root: Any = None) -> Any:
-    """A small value that is valid against a JSON schema of the subset that structured output takes."""
-    root = schema if root is None else root
-    if not isinstance(schema, Mapping):
-        return {}
-    if "const" in schema:
-        return schema["const"]
-    if schema.get("enum"):
-        return schema["enum"][0]
-    if isinstance(reference := schema.get("$ref"), str):
-        return smallest(_target(root, reference), root)
-    for alternatives in ("anyOf", "oneOf"):
-        if schema.get(alternatives):
-            return smallest(schema[alternatives][0], root)
-    if schema.get("allOf"):
-        merged = [smallest(part, root) for part in schema["allOf"]]
-        return {key: value for part in merged if isinstance(part, dict) for key, value in part.items()} or merged[0]
-    return _of_type(schema, root)
+def smallest(schema: Json) -> Any:
+    """A small value that is valid against the schema, but for patterns that are no format's.
+
+    InvalidRequest for a schema that cannot be enforced (`enforceable`).
+    """
+    form = enforceable(schema)
+    return _Maker(form).value(form, 0)
 
 
-def _of_type(schema: Mapping[str, Any], root: Any) -> Any:
-    kind = schema.get("type", "object")
-    kind = kind[0] if isinstance(kind, list) and kind else kind
-    if kind == "object":
-        properties = schema.get("properties", {})
-        return {name: smallest(properties.get(name, {}), root) for name in schema.get("required", ())}
-    if kind == "array":
-        return [smallest(schema.get("items", {}), root) for _ in range(schema.get("minItems", 0))]
-    if kind == "string":
-        return _FORMATS.get(schema.get("format", ""), "x" * schema.get("minLength", 0))
-    if kind in ("integer", "number"):
-        return max(schema.get("minimum", 0), 0) if schema.get("maximum", 0) >= 0 else schema["maximum"]
-    return {"boolean": False, "null": None}.get(kind, {})
+class _TooDeep(Exception): ...
 
 
-_FORMATS = {
-    "date-time": "2026-01-01T00:00:00Z",
-    "date": "2026-01-01",
-    "time": "00:00:00Z",
-    "duration": "P1D",
-    "email": "a@example.com",
-    "hostname": "example.com",
-    "uri": "https://example.com",
-    "ipv4": "192.0.2.1",
-    "ipv6": "2001:db8::1",
-    "uuid": "00000000-0000-4000-8000-000000000000",
-}
+class _Maker:
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+
+    def value(self, form: Mapping[str, Any], depth: int) -> Any:
+        if depth > _DEEPEST:
+            raise _TooDeep
+        if "enum" in form:
+            return form["enum"][0]
+        if "$ref" in form:
+            return self.value(_target(self._root, form["$ref"]), depth + 1)
+        if "anyOf" in form:
+            return self._first(form["anyOf"], depth)
+        return self._of_type(form, depth)
+
+    def _first(self, branches: Any, depth: int) -> Any:
+        for branch in branches[:-1]:
+            try:
+                return self.value(branch, depth + 1)
+            except _TooDeep:
+                continue
+        return self.value(branches[-1], depth + 1)
+
+    def _of_type(self, form: Mapping[str, Any], depth: int) -> Any:
+        kind = form["type"] if isinstance(form["type"], str) else form["type"][0]
+        if kind == "object":
+            properties = form.get("properties", {})
+            needed = [name for name in properties if name in form.get("required", ())]
+            return {name: self.value(properties[name], depth + 1) for name in needed}
+        if kind == "array":
+            first = form.get("prefixItems", [])
+            items = [first[i] if i < len(first) else form["items"] for i in range(form["minItems"])]
+            return [self.value(item, depth + 1) for item in items]
+        if kind == "string":
+            return _BY_PATTERN.get(form.get("pattern", ""), "x" * form.get("minLength", 0))
+        if kind in ("integer", "number"):
+            return _number(form, whole=kind == "integer")
+        return {"boolean": False, "null": None}[kind]
+
+
+def _number(form: Mapping[str, Any], *, whole: bool) -> float:
+    """One within the bounds: 0 where they allow it."""
+    low: float = max(form["minimum"], form.get("exclusiveMinimum", form["minimum"]))
+    high: float = min(form["maximum"], form.get("exclusiveMaximum", form["maximum"]))
+    step: float | None = form.get("multipleOf", 1 if whole else None)
+    between = (low + high) / 2 if step is None else (low // step + 1) * step
+    for value in (0, low, high, between):
+        if _within(value, form) and (step is None or value % step == 0):
+            return value
+    return between
+
+
+def _within(value: float, form: Mapping[str, Any]) -> bool:
+    above = value > form["exclusiveMinimum"] if "exclusiveMinimum" in form else True
+    below = value < form["exclusiveMaximum"] if "exclusiveMaximum" in form else True
+    return above and below and form["minimum"] <= value <= form["maximum"]
 
 
 def _target(root: Any, reference: str) -> Any:
     found = root
-    for part in reference.lstrip("#").lstrip("/").split("/"):
-        found = found.get(part.replace("~1", "/").replace("~0", "~"), {}) if isinstance(found, Mapping) else {}
+    for part in reference.removeprefix("#").split("/")[1:]:
+        key = unquote(part).replace("~1", "/").replace("~0", "~")
+        found = found[int(key)] if isinstance(found, list) else found[key]
     return found

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from functools import cached_property
 from pathlib import Path
@@ -24,18 +24,12 @@ from outcrop.engines.engine import (
     Delta,
     EngineBusy,
     EngineError,
-    EngineFailed,
-    Finish,
-    InvalidRequest,
-    TextDelta,
-    ToolCallDelta,
-    ToolCallStart,
     Unsupported,
     Usage,
 )
-from outcrop.engines.llamacpp.calls import CallReader, call_in, call_schema
-from outcrop.engines.openai.bodies import chat_body, messages_of, sampling_body, tool_body
-from outcrop.engines.openai.chunks import Chunks
+from outcrop.engines.judge import Judge, conforming
+from outcrop.engines.llamacpp.answers import Answers
+from outcrop.engines.llamacpp.calls import must_call
 from outcrop.engines.openai.engine import has_images, vectors_of
 from outcrop.engines.openai.http import Http
 from outcrop.engines.supervisor import Launch, Supervisor
@@ -58,6 +52,7 @@ class LlamaCpp:
         self._key = secrets.token_urlsafe(24)
         self._http: Http | None = None
         self._running = 0
+        self._proven: set[str] = set()
         self.process = Supervisor(spec.id, self._launch)
 
     @cached_property
@@ -121,24 +116,18 @@ class LlamaCpp:
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         self._check(request)
+        judge = Judge(request)
         with self._admitted():
-            http = await self._started()
-            if _must_call(request):
-                answer = self._called(http, request)
-            elif request.tools and request.json_schema is not None and request.tool_choice.mode == "auto":
-                answer = self._called_or_answered(http, request)
-            else:
-                answer = self._chatted(http, request)
-            async with aclosing(answer) as deltas:
+            answers = self._answers(await self._started())
+            async with aclosing(conforming(answers.of(request, judge), judge)) as deltas:
                 async for delta in deltas:
                     yield delta
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
-        body = {"prompt": request.prompt, **_native(request)}
-        if request.json_schema is not None:
-            body["json_schema"] = request.json_schema
+        judge = Judge(request)
         with self._admitted():
-            async with aclosing(self._completed(await self._started(), body)) as deltas:
+            answers = self._answers(await self._started())
+            async with aclosing(conforming(answers.continued(request), judge)) as deltas:
                 async for delta in deltas:
                     yield delta
 
@@ -148,10 +137,10 @@ class LlamaCpp:
         http = await self._started()
         if isinstance(request, CompletionRequest):
             prompt = request.prompt
-        elif _must_call(request):
-            prompt = await self._call_prompt(http, request)
+        elif must_call(request):
+            prompt = await self._answers(http).call_prompt(request)
         else:
-            prompt = await _prompt(http, request)
+            prompt = await self._answers(http).prompt(request)
         answer = await http.post("//tokenize", {"content": prompt, "add_special": True, "parse_special": True})
         return len(answer["tokens"])
 
@@ -189,88 +178,8 @@ class LlamaCpp:
         assert self._http is not None
         return self._http
 
-    async def _chatted(self, http: Http, request: ChatRequest) -> AsyncGenerator[Delta, None]:
-        """llama.cpp's own chat: its template, its reading of tool calls and of reasoning."""
-        sampling = request.sampling
-        body = {
-            **chat_body(request),
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            "cache_prompt": True,
-            "parallel_tool_calls": True,
-        }
-        if body.pop("stop", None):
-            # A stop string is looked for here, because the chat interface does not say whether it met one; cutting the
-            # answer there means that the counts must come with each chunk.
-            body["timings_per_token"] = True
-        names = [tool.name for tool in request.tools]
-        chunks = Chunks(stops=sampling.stop, tools=names, max_tokens=sampling.max_tokens)
-        async with aclosing(http.events("/chat/completions", body)) as arrived:
-            async for events in arrived:
-                for delta in chunks.read(events):
-                    yield delta
-                if chunks.done:
-                    break
-        for delta in chunks.finish():
-            yield delta
-
-    async def _called(self, http: Http, request: ChatRequest) -> AsyncGenerator[Delta, None]:
-        """One call of a tool, whatever the model's quality: decoding is held to the call's schema."""
-        prompt = await self._call_prompt(http, request)
-        body = {"prompt": prompt, **_native(request), "json_schema": call_schema(request.tools, request.tool_choice)}
-        # A stop sequence is for what the model says; a call is not said.
-        body.pop("stop", None)
-        reader = CallReader()
-        async with aclosing(self._completed(http, body)) as deltas:
-            async for delta in deltas:
-                if isinstance(delta, TextDelta):
-                    for piece in reader.feed(delta.text):
-                        yield piece
-                elif isinstance(delta, Finish):
-                    whole = delta.reason == "stop"
-                    for piece in reader.end(whole=whole):
-                        yield piece
-                    yield Finish("tool_calls", delta.usage) if whole else delta
-
-    async def _called_or_answered(self, http: Http, request: ChatRequest) -> AsyncGenerator[Delta, None]:
-        """A call of a tool or an answer that fits the schema, as the model likes; which it is, the end shows."""
-        prompt = await _prompt(http, request, thinking=False)
-        schema = call_schema(request.tools, request.tool_choice, request.json_schema)
-        text = ""
-        async with aclosing(
-            self._completed(http, {"prompt": prompt, **_native(request), "json_schema": schema})
-        ) as deltas:
-            async for delta in deltas:
-                if isinstance(delta, TextDelta):
-                    text += delta.text
-                elif isinstance(delta, Finish):
-                    call = call_in(text, request.tools) if delta.reason == "stop" else None
-                    if call is None:
-                        if text:
-                            yield TextDelta(text)
-                        yield delta
-                    else:
-                        yield ToolCallStart(0, "call_0", call[0])
-                        yield ToolCallDelta(0, call[1])
-                        yield Finish("tool_calls", delta.usage)
-
-    async def _call_prompt(self, http: Http, request: ChatRequest) -> str:
-        """The conversation up to where a call's JSON begins."""
-        prompt = await _prompt(http, request, thinking=False)
-        return f"{prompt}<tool_call>\n" if "<tool_call>" in (self.file.chat_template or "") else prompt
-
-    async def _completed(self, http: Http, body: Mapping[str, Any]) -> AsyncGenerator[Delta, None]:
-        """llama.cpp's native completion, which says exactly why it ended."""
-        most = body.get("n_predict", -1)
-        async with aclosing(http.events("//completion", {**body, "stream": True, "cache_prompt": True})) as arrived:
-            async for events in arrived:
-                for event in events:
-                    if text := event.get("content"):
-                        yield TextDelta(text)
-                    if event.get("stop"):
-                        yield _finish(event, most)
-                        return
-        raise EngineFailed("The model's answer broke off.")
+    def _answers(self, http: Http) -> Answers:
+        return Answers(http, self.file.chat_template or "", self._proven)
 
     def _launch(self) -> Launch:
         # Not in the data folder: the path of a Unix socket may have some hundred characters only.
@@ -320,42 +229,6 @@ class LlamaCpp:
 def default_threads() -> int:
     """One less than there are cores: at as many threads as free cores, llama.cpp's speed falls off a cliff."""
     return max(1, usable_cores() - 1)
-
-
-def _must_call(request: ChatRequest) -> bool:
-    return bool(request.tools) and request.tool_choice.mode in ("any", "tool")
-
-
-async def _prompt(http: Http, request: ChatRequest, *, thinking: bool = True) -> str:
-    """The conversation in the model's own template."""
-    body: dict[str, Any] = {"messages": messages_of(request.messages)}
-    if request.tools and request.tool_choice.mode != "none":
-        body["tools"] = [tool_body(tool) for tool in request.tools]
-    if not thinking:
-        body["chat_template_kwargs"] = {"enable_thinking": False}
-    answer = await http.post("//apply-template", body)
-    if not isinstance(answer.get("prompt"), str):
-        raise InvalidRequest("The model's chat template cannot render this conversation.")
-    return str(answer["prompt"])
-
-
-def _native(request: ChatRequest | CompletionRequest) -> dict[str, Any]:
-    body = sampling_body(request.sampling)
-    body["n_predict"] = body.pop("max_tokens", -1)
-    return body
-
-
-def _finish(event: Mapping[str, Any], most: int) -> Finish:
-    timings = event.get("timings") or {}
-    cached = max(0, timings.get("cache_n") or 0)
-    output = event.get("tokens_predicted") or 0
-    usage = Usage(event.get("tokens_evaluated") or cached + (timings.get("prompt_n") or 0), output, cached)
-    kind = event.get("stop_type")
-    if kind == "word":
-        return Finish("stop_sequence", usage, event.get("stopping_word"))
-    if kind == "limit":
-        return Finish("length" if 0 <= most <= output else "context", usage)
-    return Finish("stop", usage)
 
 
 def _resident(pid: int | None) -> int | None:

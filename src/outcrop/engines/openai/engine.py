@@ -18,6 +18,7 @@ from outcrop.engines.engine import (
     Unsupported,
     Usage,
 )
+from outcrop.engines.judge import Judge, conforming
 from outcrop.engines.keys import key_of
 from outcrop.engines.openai.bodies import chat_body, completion_body, messages_of, tool_body
 from outcrop.engines.openai.chunks import Chunks
@@ -78,8 +79,10 @@ class OpenAi:
         self.check(request)
         body = {**self._chat_body(request), "model": self._model}
         names = [tool.name for tool in request.tools]
-        async for delta in self._streamed("/chat/completions", body, Chunks(tools=names, max_tokens=_most(request))):
-            yield delta
+        answer = self._streamed("/chat/completions", body, Chunks(tools=names, max_tokens=_most(request)))
+        async with aclosing(conforming(answer, Judge(request))) as deltas:
+            async for delta in deltas:
+                yield delta
 
     def _chat_body(self, request: ChatRequest) -> dict[str, Any]:
         body = chat_body(request)
@@ -87,8 +90,10 @@ class OpenAi:
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
         body = {**completion_body(request), "model": self._model}
-        async for delta in self._streamed("/completions", body, Chunks(max_tokens=_most(request))):
-            yield delta
+        answer = self._streamed("/completions", body, Chunks(max_tokens=_most(request)))
+        async with aclosing(conforming(answer, Judge(request))) as deltas:
+            async for delta in deltas:
+                yield delta
 
     def check(self, request: ChatRequest) -> None:
         """Unsupported for what this model cannot do."""
