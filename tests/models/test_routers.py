@@ -216,3 +216,9 @@ def test_another_account_or_region_sees_nothing(bench: Bench) -> None:
                 assert refused(operation, stranger, {"promptRouterArn": text}).code == "ResourceNotFoundException"
             assert refused(list_tags_for_resource, stranger, {"resourceARN": text}).code == "ResourceNotFoundException"
     assert listed(bench.ctx) == [arn]
+
+
+def test_an_arn_is_taken_at_its_word(bench: Bench) -> None:
+    arn = created(bench.ctx)
+    for wrong in (arn.replace(ACCOUNT, OTHER_ACCOUNT), arn.replace(REGION, "eu-west-1")):
+        assert refused(get_prompt_router, bench.ctx, {"promptRouterArn": wrong}).code == "ResourceNotFoundException"

@@ -37,6 +37,12 @@ def test_a_conversation() -> None:
     )
 
 
+def test_the_beginning_of_an_answer_is_no_question() -> None:
+    assert converse(messages=[user("Why?"), assistant("Because")]).text == "Why?"
+    prefilled = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because"}]
+    assert body({"messages": prefilled}).text == "Why?"
+
+
 def test_in_a_tool_loop_the_question_stays_what_it_was() -> None:
     result = {"toolResult": {"toolUseId": "a", "content": [{"text": "12 degrees"}, {"json": {"a": 1}}, PICTURE]}}
     call = {"toolUse": {"toolUseId": "a", "name": "t", "input": {}}}
