@@ -186,6 +186,7 @@ def test_pages(bench: Bench) -> None:
         asked: Any = {"maxResults": 2, "type": "custom", **({"nextToken": token} if token else {})}
         answer = list_prompt_routers(bench.ctx, asked)
         sizes.append(len(answer["promptRouterSummaries"]))
+        assert len(sizes) <= 3
         found += [router["promptRouterArn"] for router in answer["promptRouterSummaries"]]
         if (token := answer.get("nextToken")) is None:
             break
