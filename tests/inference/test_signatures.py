@@ -7,7 +7,16 @@ from typing import Any
 import orjson
 import pytest
 
-from outcrop.engines.engine import Finish, Reasoning, ReasoningDelta, ReasoningSignature, TextDelta, Thinking, Usage
+from outcrop.engines.engine import (
+    Delta,
+    Finish,
+    Reasoning,
+    ReasoningDelta,
+    ReasoningSignature,
+    TextDelta,
+    Thinking,
+    Usage,
+)
 from outcrop.errors import AwsError
 from outcrop.inference.operations import (
     converse,
@@ -18,7 +27,7 @@ from outcrop.inference.operations import (
 )
 from tests.inference.bench import MODEL, Bench, assistant, user
 
-THOUGHT = [
+THOUGHT: list[Delta | Exception] = [
     ReasoningDelta("h"),
     ReasoningDelta("m"),
     ReasoningSignature("theirs"),

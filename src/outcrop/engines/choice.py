@@ -84,12 +84,18 @@ class Choice:
         return self.able
 
     async def start(self) -> None:
-        """Those that requests go to when all is well. EngineError if none of them starts."""
-        first = [c for c in self._candidates if not c.fallback] or list(self._candidates)
+        """Those that requests go to when all is well, else the first fallback that starts. EngineError if none does."""
+        first = [candidate for candidate in self._candidates if not candidate.fallback]
         outcomes = await asyncio.gather(*(self._start(candidate) for candidate in first))
         problems = [outcome for outcome in outcomes if outcome is not None]
-        if len(problems) == len(first):
-            raise problems[0]
+        if len(problems) < len(first):
+            return
+        for fallback in (candidate for candidate in self._candidates if candidate.fallback):
+            problem = await self._start(fallback)
+            if problem is None:
+                return
+            problems.append(problem)
+        raise problems[0]
 
     async def _start(self, candidate: Candidate) -> EngineError | None:
         try:
@@ -267,10 +273,12 @@ def _native(engine: Engine) -> Native:
 
 
 def _common(known: Sequence[Capabilities]) -> Capabilities:
+    """The least of the numbers, and of the abilities those that all have."""
     names = [name for name in Capabilities.__dataclass_fields__ if name not in ("context_tokens", "parameters")]
     shared = {name: all(getattr(able, name) for able in known) for name in names}
-    sizes = [able.parameters or 0 for able in known]
-    return Capabilities(min(able.context_tokens for able in known), **shared, parameters=min(sizes) or None)
+    sizes = [able.parameters for able in known if able.parameters is not None]
+    least = min(sizes) if len(sizes) == len(known) else None
+    return Capabilities(min(able.context_tokens for able in known), parameters=least, **shared)
 
 
 def _of_all(problems: Sequence[EngineError]) -> EngineError:
