@@ -32,6 +32,10 @@ def test_top_k_in_every_spelling(bench: Bench, fields: dict[str, Any]) -> None:
         ({"top_k": True}, "expected type: Integer, found: Boolean"),
         ({"top_k": "1", "seed": -1}, "2 schema violations found"),
         ({"frequency_penalty": 2.5}, "not less or equal"),
+        ({"output_config": 1}, "#/output_config: expected type: JSONObject, found: Integer"),
+        ({"output_config": {"speed": 1}}, "#/output_config: extraneous key \\[speed\\]"),
+        ({"output_config": {"effort": "low"}}, "output_config.effort"),
+        ({"output_config": {"format": {"type": "regex"}}}, "output_config.format.type"),
         ({"thinking": True}, "thinking.type"),
         ({"thinking": {"type": "maybe"}}, "thinking.type"),
         ({"thinking": {"type": "enabled"}}, "budget_tokens: Field required"),
@@ -46,6 +50,16 @@ def test_what_the_model_does_not_know_is_refused(bench: Bench, fields: Any, word
         )
     assert caught.value.code == "ValidationException"
     assert bench.engine.asked == []
+
+
+def test_a_schema_in_claudes_own_words(bench: Bench) -> None:
+    """As clients ask that know `output_config` and not Converse's outputConfig."""
+    fields = {"output_config": {"format": {"type": "json_schema", "schema": {"type": "string"}}}}
+    bench.call(converse, messages=[user("Hi")], additionalModelRequestFields=fields)
+    assert bench.asked.json_schema == {"type": "string"}
+    both = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": "{}"}}}}
+    with pytest.raises(AwsError, match="two names of one thing"):
+        bench.call(converse, messages=[user("Hi")], additionalModelRequestFields=fields, outputConfig=both)
 
 
 @pytest.mark.parametrize("path", ["stop", "/a~2", "/a~", "#/a", "a/b"])

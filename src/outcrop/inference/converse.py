@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Any
 
 from outcrop.context import Context
 from outcrop.engines.engine import ChatRequest, Finish
@@ -14,7 +15,7 @@ from outcrop.inference.answer import Answer, content
 from outcrop.inference.conversation import Reader, turns_of
 from outcrop.inference.reasoning import Signer
 from outcrop.inference.sampling import sampling_of
-from outcrop.inference.structured_output import schema_of
+from outcrop.inference.structured_output import native_schema_of, schema_of
 from outcrop.inference.tools import tools_of
 from outcrop.inference.usage import token_usage
 from outcrop.inference.wording import CONVERSE
@@ -26,6 +27,7 @@ from outcrop.shapes.bedrock_runtime import (
     ConverseStreamRequest,
     ConverseTokensRequest,
     MessageStopEvent,
+    OutputConfig,
     PerformanceConfiguration,
     ServiceTier,
 )
@@ -38,7 +40,7 @@ async def chat_request(ctx: Context, model: Model, request: ConverseRequest | Co
     extra = fields.extra_of(request.get("additionalModelRequestFields"), model, config.get("maxTokens"))
     fields.check_pointers(request.get("additionalModelResponseFieldPaths"))
     tools, choice = tools_of(request.get("toolConfig"), model)
-    schema = schema_of(request.get("outputConfig"), model)
+    schema = _schema(request.get("outputConfig"), extra.output, model)
     sampling = sampling_of(config, extra, model, CONVERSE)
     turns = await turns_of(
         _reader(ctx, model), request.get("messages", []), request.get("system"), request.get("toolConfig")
@@ -55,6 +57,13 @@ async def counted_request(ctx: Context, model: Model, request: ConverseTokensReq
         _reader(ctx, model), request.get("messages", []), request.get("system"), request.get("toolConfig")
     )
     return ChatRequest(turns, tools, choice, thinking=extra.thinking)
+
+
+def _schema(config: OutputConfig | None, native: Mapping[str, Any], model: Model) -> Mapping[str, Any] | None:
+    """Converse has a member for it, and clients that are older than that use Claude's own."""
+    if config is not None and native:
+        raise ValidationException("outputConfig and output_config are two names of one thing: give one of them.")
+    return native_schema_of(native, model) if native else schema_of(config, model)
 
 
 def _check_chat(model: Model) -> None:

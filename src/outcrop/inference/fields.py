@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from outcrop.engines.engine import Finish, Thinking
@@ -18,13 +18,14 @@ _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)+")
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """Sampling parameters that Converse has no member for, and whether to think."""
+    """Sampling parameters that Converse has no member for, whether to think, and Claude's own `output_config`."""
 
     top_k: int | None = None
     seed: int | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     thinking: Thinking | None = None
+    output: Mapping[str, Any] = field(default_factory=dict)
 
 
 def extra_of(fields: object, model: Model, max_tokens: int | None) -> Extra:
@@ -45,12 +46,17 @@ def extra_of(fields: object, model: Model, max_tokens: int | None) -> Extra:
     seed = problems.integer(flat, "seed", 0, 2**32 - 1)
     frequency = problems.number(flat, "frequency_penalty", -2, 2)
     presence = problems.number(flat, "presence_penalty", -2, 2)
+    output = flat.get("output_config", {})
+    if problems.kind("#/output_config", output, "JSONObject"):
+        problems.keys("#/output_config", output, (), ("format", "effort"))
     if problems:
         raise ModelRefused(problems.text())
-    return Extra(top_k, seed, frequency, presence, thinking_of(flat.get("thinking"), model, max_tokens))
+    return Extra(top_k, seed, frequency, presence, thinking_of(flat.get("thinking"), model, max_tokens), output)
 
 
-_READ = frozenset({"top_k", "seed", "frequency_penalty", "presence_penalty", "thinking", "anthropic_beta"})
+_READ = frozenset(
+    {"top_k", "seed", "frequency_penalty", "presence_penalty", "thinking", "anthropic_beta", "output_config"}
+)
 # Nova's names.
 _SPELLINGS = {"topK": "top_k"}
 

@@ -49,6 +49,18 @@ def schema_of(config: OutputConfig | None, model: Model) -> Mapping[str, Any] | 
     return checked(schema, "outputConfig.textFormat.structure.jsonSchema.schema", model)
 
 
+def native_schema_of(config: Mapping[str, Any], model: Model) -> Mapping[str, Any] | None:
+    """The same of Claude's own `output_config`, in a Messages body or among additionalModelRequestFields."""
+    if "effort" in config:
+        raise ValidationException("output_config.effort: This model doesn't support the effort parameter.")
+    output = config.get("format")
+    if output is None:
+        return None
+    if not isinstance(output, dict) or output.get("type") != "json_schema":
+        raise ValidationException("output_config.format.type: Input should be 'json_schema'")
+    return checked(output.get("schema"), "output_config.format.schema", model)
+
+
 def checked(schema: object, where: str, model: Model) -> Mapping[str, Any]:
     if not model.capabilities.json_schema:
         raise ValidationException("This model doesn't support structured output.")

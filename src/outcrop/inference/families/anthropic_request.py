@@ -19,7 +19,7 @@ from outcrop.inference.families.family import Asked
 from outcrop.inference.fields import Extra, thinking_of
 from outcrop.inference.reasoning import Signer
 from outcrop.inference.sampling import sampling_of
-from outcrop.inference.structured_output import checked
+from outcrop.inference.structured_output import native_schema_of
 from outcrop.inference.tools import check_choice, tools_of
 from outcrop.inference.wording import ANTHROPIC
 from outcrop.models.model import Model
@@ -49,7 +49,7 @@ async def read(ctx: Context, model: Model, body: bytes) -> Asked:
     messages = list(_joined(given["messages"]))
     reader = Reader(model, ANTHROPIC, Signer(ctx.parts.vault))
     turns = await turns_of(reader, messages, _system(given.get("system")), configuration)
-    schema = _schema(given.get("output_config", {}), model)
+    schema = native_schema_of(given.get("output_config", {}), model)
     sampling = sampling_of(_inference(given), Extra(top_k=given.get("top_k")), model, ANTHROPIC)
     one_tool = bool(given.get("tool_choice", {}).get("disable_parallel_tool_use"))
     chat = ChatRequest(turns, tools, choice, schema, sampling, thinking)
@@ -59,8 +59,6 @@ async def read(ctx: Context, model: Model, body: bytes) -> Asked:
 def _refuse(body: Mapping[str, Any]) -> None:
     if "context_management" in body:
         raise ValidationException("context_management: This model doesn't support context management.")
-    if "effort" in body.get("output_config", {}):
-        raise ValidationException("output_config.effort: This model doesn't support the effort parameter.")
 
 
 def _inference(body: Mapping[str, Any]) -> InferenceConfiguration:
@@ -72,15 +70,6 @@ def _inference(body: Mapping[str, Any]) -> InferenceConfiguration:
     if "stop_sequences" in body:
         config["stopSequences"] = body["stop_sequences"]
     return config
-
-
-def _schema(config: Mapping[str, Any], model: Model) -> Mapping[str, Any] | None:
-    output = config.get("format")
-    if output is None:
-        return None
-    if not isinstance(output, dict) or output.get("type") != "json_schema":
-        raise ValidationException("output_config.format.type: Input should be 'json_schema'")
-    return checked(output.get("schema"), "output_config.format.schema", model)
 
 
 def _tool_configuration(tools: Sequence[Mapping[str, Any]], model: Model) -> ToolConfiguration | None:
