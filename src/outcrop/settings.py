@@ -71,8 +71,9 @@ class EngineSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     `profile` are for AWS credentials (bedrock); `script` is the scripted engine's file of prepared answers; `projector`
     is the GGUF file that turns images into embeddings (llamacpp); `python` the interpreter that has vLLM, if not
     Outcrop's own. What an engine elsewhere can do is taken from here: `images`, `tools`, `json_schema`, `reasoning`,
-    `streaming`, `embeddings`. `cloud`: an OpenAI-compatible server that takes OpenAI's own parameters and no others;
-    none: by its URL. `silence_seconds`: how long such an engine may say nothing before it is given up.
+    `streaming`, `embeddings`. `concurrency`: how many requests it works on at once; none: the `slots` of a llama.cpp
+    model, and no limit elsewhere. `queue`: how many more may wait; none: 32 for each that works. `cloud`: an
+    OpenAI-compatible server that takes OpenAI's own parameters and no others; none: by its URL. `silence_seconds`: how long such an engine may say nothing before it is given up.
     """
 
     engine: Literal["llamacpp", "openai", "vllm", "bedrock", "anthropic", "scripted", "choice"] = "choice"
@@ -85,6 +86,8 @@ class EngineSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     script: str | None = None
     context_tokens: int | None = None
     slots: int = 4
+    concurrency: int | None = None
+    queue: int | None = None
     threads: int | None = None
     prewarm: bool = False
     arguments: tuple[str, ...] = ()

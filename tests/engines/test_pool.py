@@ -180,13 +180,9 @@ def test_broken_models_do_not_hurt_the_others(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_too_many_requests_are_turned_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from outcrop.engines.llamacpp import engine
-
-    monkeypatch.setattr(engine, "WAITING_PER_SLOT", 1)
-
+def test_too_many_requests_are_turned_away(tmp_path: Path) -> None:
     async def run() -> None:
-        async with pool(tmp_path, spec("a", slots=1)) as engines:
+        async with pool(tmp_path, spec("a", slots=1, queue=1)) as engines:
             running = [engines.get("a").chat(LONG) for _ in range(2)]
             await anext(running[0])
             waiting = asyncio.ensure_future(anext(running[1]))

@@ -27,7 +27,7 @@ GUARDRAIL = {"guardrailIdentifier": "abcdefghijkl", "guardrailVersion": "1"}
         ({"guardrailConfig": GUARDRAIL}, "Guardrails are not built"),
         ({"guardrailConfig": {}}, "Guardrails are not built"),
         ({"promptVariables": {"a": {"text": "b"}}}, "Prompt management is not built"),
-        ({"serviceTier": {"type": "priority"}}, "service tier priority"),
+        ({"serviceTier": {"type": "reserved"}}, "service tier reserved"),
         ({"performanceConfig": {"latency": "optimized"}}, "Latency performance configuration"),
         ({"outputConfig": {"effort": "low"}}, "outputConfig.effort"),
     ],
@@ -45,7 +45,7 @@ def test_converse_refuses_what_is_not_built(bench: Bench, operation: Any, member
     [
         ({"guardrailIdentifier": "abcdefghijkl"}, "Guardrails are not built"),
         ({"guardrailVersion": "DRAFT"}, "Guardrails are not built"),
-        ({"serviceTier": "flex"}, "service tier flex"),
+        ({"serviceTier": "reserved"}, "service tier reserved"),
         ({"performanceConfigLatency": "optimized"}, "Latency performance configuration"),
     ],
 )

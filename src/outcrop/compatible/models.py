@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from outcrop.context import Context
 from outcrop.errors import ResourceNotFoundException, ValidationException
-from outcrop.inference.refusals import GUARDRAILS
+from outcrop.inference.refusals import GUARDRAILS, check_tier
 from outcrop.models.model import Model
 from outcrop.request import HttpRequest
 
@@ -31,3 +31,10 @@ def refuse_guardrails(request: HttpRequest) -> None:
     """A request that names a guardrail is refused rather than answered unguarded."""
     if request.header("x-amzn-bedrock-guardrailidentifier") or request.header("x-amzn-bedrock-guardrailversion"):
         raise ValidationException(GUARDRAILS)
+
+
+def enter_tier(tier: object) -> str:
+    """The class that a body's `service_tier` asks for; "auto" is the default one."""
+    name = "default" if tier in (None, "auto", "standard_only") else str(tier)
+    check_tier(name)
+    return name

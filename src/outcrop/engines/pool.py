@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
+from outcrop.engines.admission import Admission
 from outcrop.engines.choice import Candidate, Choice
 from outcrop.engines.engine import (
     Capabilities,
@@ -29,6 +29,7 @@ from outcrop.engines.engine import (
     native,
 )
 from outcrop.engines.supervisor import Supervisor
+from outcrop.engines.unhurried import Unhurried
 from outcrop.settings import EngineSettings, ModelSpec, engines_of
 
 T = TypeVar("T")
@@ -91,6 +92,7 @@ class _Entry:
     engine: Engine | None
     able: Callable[[], Capabilities] | None
     problem: str = ""
+    admission: Admission = field(default_factory=lambda: Admission("", None))
     users: int = 0
     idle_since: float = field(default_factory=time.monotonic)
 
@@ -104,6 +106,11 @@ class _Entry:
         if self.engine is None:
             return "failed"
         return self.local.process.state if self.local is not None else "ready"
+
+
+def _room(spec: ModelSpec) -> int | None:
+    """How many requests an engine works on at once; None is for those that know best themselves."""
+    return spec.concurrency or (spec.slots if spec.engine == "llamacpp" else None)
 
 
 class Engines:
@@ -136,7 +143,7 @@ class Engines:
         except EngineError as problem:
             logger.error("%s cannot be served: %s", spec.id, problem)
             return _Entry(spec, None, None, str(problem))
-        return _Entry(spec, engine, able)
+        return _Entry(spec, engine, able, admission=Admission(spec.id, _room(spec), spec.queue))
 
     def _choice(self, model: ModelSpec) -> Choice:
         pairs = zip(engines_of(model), model.engines, strict=True)
@@ -174,6 +181,7 @@ class Engines:
     def _status(self, entry: _Entry) -> dict[str, object]:
         status: dict[str, object] = {"model": entry.spec.id, "engine": entry.spec.engine, "state": entry.state}
         status["requests"] = entry.users
+        status["waiting"] = entry.admission.waiting
         if inner := [self._status(self._entries[spec.id]) for spec in engines_of(entry.spec)]:
             # One that lives is enough.
             states = [one["state"] for one in inner if one["state"] != "failed"]
@@ -253,12 +261,17 @@ class Engines:
 
 
 class _Pooled:
-    """An engine whose use is counted, so that nothing is unloaded under a request."""
+    """An engine that lets in as many as it has room for, and whose use is counted: nothing is unloaded under a request."""
 
     def __init__(self, engines: Engines, entry: _Entry, engine: Engine) -> None:
         self._engines = engines
         self._entry = entry
         self._engine = engine
+
+    async def start(self) -> None:
+        with self._used():
+            await self._ready()
+            await self._engine.start()
 
     @contextlib.contextmanager
     def _used(self) -> Iterator[None]:
@@ -269,10 +282,27 @@ class _Pooled:
             self._entry.users -= 1
             self._entry.idle_since = time.monotonic()
 
-    async def start(self) -> None:
-        with self._used():
+    async def _admitted(self) -> Callable[[], None]:
+        """Waits for room; what it gives gives the room back."""
+        entry = self._entry
+        entry.users += 1
+        try:
+            admitted = await entry.admission.enter()
+        except BaseException:
+            entry.users -= 1
+            raise
+
+        def leave() -> None:
+            admitted.release()
+            entry.users -= 1
+            entry.idle_since = time.monotonic()
+
+        try:
             await self._ready()
-            await self._engine.start()
+        except BaseException:
+            leave()
+            raise
+        return leave
 
     async def _ready(self) -> None:
         if not self._engine.ready():
@@ -281,19 +311,22 @@ class _Pooled:
     async def capabilities(self) -> Capabilities:
         return await self._engine.capabilities()
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
-        with self._used():
-            await self._ready()
-            async with aclosing(_generator(self._engine.chat(request))) as deltas:
-                async for delta in deltas:
-                    yield delta
+    def chat(self, request: ChatRequest) -> Unhurried[Delta]:
+        return self._streamed(lambda: self._engine.chat(request))
 
-    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
-        with self._used():
-            await self._ready()
-            async with aclosing(_generator(self._engine.complete(request))) as deltas:
-                async for delta in deltas:
-                    yield delta
+    def complete(self, request: CompletionRequest) -> Unhurried[Delta]:
+        return self._streamed(lambda: self._engine.complete(request))
+
+    def _streamed(self, answer: Callable[[], AsyncIterator[T]]) -> Unhurried[T]:
+        async def begin() -> tuple[AsyncGenerator[T, None], Callable[[], None]]:
+            leave = await self._admitted()
+            try:
+                return _generator(answer()), leave
+            except BaseException:
+                leave()
+                raise
+
+        return Unhurried(begin)
 
     @property
     def native(self) -> Native | None:
@@ -301,7 +334,10 @@ class _Pooled:
         return None if inner is None else _PooledNative(self, inner)
 
     async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
-        return await self._with(lambda: self._engine.count_tokens(request))
+        # Counting is quick and waits for nobody.
+        with self._used():
+            await self._ready()
+            return await self._engine.count_tokens(request)
 
     async def embed(self, texts: Sequence[str]) -> tuple[list[list[float]], Usage]:
         return await self._with(lambda: self._engine.embed(texts))
@@ -310,9 +346,11 @@ class _Pooled:
         return await self._with(lambda: self._engine.rerank(query, documents))
 
     async def _with(self, call: Callable[[], Awaitable[T]]) -> T:
-        with self._used():
-            await self._ready()
+        leave = await self._admitted()
+        try:
             return await call()
+        finally:
+            leave()
 
     def ready(self) -> bool:
         return self._engine.ready()
@@ -340,20 +378,17 @@ class _PooledNative:
             lambda: self._inner.invoke(body, content_type=content_type, accept=accept, headers=headers)
         )
 
-    async def invoke_streamed(
+    def invoke_streamed(
         self,
         body: bytes,
         *,
         content_type: str = "application/json",
         accept: str = "application/json",
         headers: Mapping[str, str] = {},
-    ) -> AsyncGenerator[bytes, None]:
-        with self._pooled._used():
-            await self._pooled._ready()
-            answer = self._inner.invoke_streamed(body, content_type=content_type, accept=accept, headers=headers)
-            async with aclosing(cast("AsyncGenerator[bytes, None]", answer)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+    ) -> Unhurried[bytes]:
+        return self._pooled._streamed(
+            lambda: self._inner.invoke_streamed(body, content_type=content_type, accept=accept, headers=headers)
+        )
 
 
 def _taken(entries: Sequence[_Entry]) -> int:
@@ -361,11 +396,11 @@ def _taken(entries: Sequence[_Entry]) -> int:
     return sum(e.local.memory_bytes for e in entries if e.local is not None and e.state in ("starting", "ready"))
 
 
-def _generator(deltas: object) -> AsyncGenerator[Delta, None]:
+def _generator(answer: AsyncIterator[T]) -> AsyncGenerator[T, None]:
     """Engines promise an iterator that can be closed (`Engine.chat`), which its type does not say."""
-    if not isinstance(deltas, AsyncGenerator):
+    if not hasattr(answer, "aclose"):
         raise Unsupported("streaming", "the engine's answer cannot be closed")
-    return deltas
+    return cast("AsyncGenerator[T, None]", answer)
 
 
 __all__ = ["Engines", "make"]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from outcrop.engines.admission import Tier, ask_for
 from outcrop.errors import ValidationException
+
+TIERS: Mapping[str, Tier] = {"default": "default", "priority": "priority", "flex": "flex"}
 
 GUARDRAILS = (
     "Guardrails are not built in this version of Outcrop, and a request that names one is refused rather than answered "
@@ -34,11 +37,13 @@ def check_invoke(request: Mapping[str, Any]) -> None:
 
 
 def check_tier(tier: str | None) -> None:
-    """One queue serves everybody."""
-    if tier not in (None, "default"):
+    """From here on, engines are asked in that class. Capacity that is reserved cannot be bought here."""
+    if tier not in (None, *TIERS):
         raise ValidationException(
-            f"The service tier {tier} is not supported for this model. Use default and try again."
+            f"The service tier {tier} is not supported for this model. Use default, priority or flex and try again."
         )
+    if tier is not None:
+        ask_for(TIERS[tier])
 
 
 def check_latency(latency: str | None, model_id: str) -> None:

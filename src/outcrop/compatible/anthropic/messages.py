@@ -26,6 +26,7 @@ _ONLY_HERE = ("model", "stream", "service_tier")
 async def create(ctx: Context, asking: Asking) -> Answered:
     begun = perf_counter()
     given = asking.body()
+    models.enter_tier(given.get("service_tier"))
     model, asked = await _read(ctx, asking, given)
     if not isinstance(given.get("stream", False), bool | None):
         raise ValidationException("stream: Input should be a valid boolean")

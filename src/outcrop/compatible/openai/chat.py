@@ -15,7 +15,8 @@ async def create(ctx: Context, asking: Asking) -> Answered:
     given = asking.body()
     model = models.found(ctx, given.get("model"))
     models.refuse_guardrails(asking.request)
+    tier = models.enter_tier(given.get("service_tier"))
     if given.get("stream"):
         return await flow.streamed(openai_chat, ctx, model, asking.request.body, begun, metrics=False)
     answer, _ = await flow.answered(openai_chat, ctx, model, asking.request.body)
-    return answer
+    return {**answer, "service_tier": tier} if "service_tier" in given else answer

@@ -31,6 +31,7 @@ async def create(ctx: Context, asking: Asking) -> Answered:
     model = models.found(ctx, given["model"])
     models.refuse_guardrails(asking.request)
     requests.check(given)
+    given = {**given, "service_tier": models.enter_tier(given.get("service_tier"))}
     items = _identified(requests.items_of(given["input"]))
     earlier = await asyncio.to_thread(store.history, ctx, given.get("previous_response_id"))
     if not model.capabilities.chat:

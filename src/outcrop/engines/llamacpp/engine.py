@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +21,6 @@ from outcrop.engines.engine import (
     ChatRequest,
     CompletionRequest,
     Delta,
-    EngineBusy,
     EngineError,
     Unsupported,
     Usage,
@@ -39,8 +37,6 @@ from outcrop.settings import EngineSettings, ModelSpec
 
 # The context a model is loaded with unless its settings say more: all slots' caches are allocated at the start.
 LONGEST_DEFAULT_CONTEXT = 8192
-# Requests that may wait for each slot; more are turned away.
-WAITING_PER_SLOT = 32
 
 
 class LlamaCpp:
@@ -51,7 +47,6 @@ class LlamaCpp:
         self._folder: Path | None = None
         self._key = secrets.token_urlsafe(24)
         self._http: Http | None = None
-        self._running = 0
         self._proven: set[str] = set()
         self.process = Supervisor(spec.id, self._launch)
 
@@ -117,19 +112,17 @@ class LlamaCpp:
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         self._check(request)
         judge = Judge(request)
-        with self._admitted():
-            answers = self._answers(await self._started())
-            async with aclosing(conforming(answers.of(request, judge), judge)) as deltas:
-                async for delta in deltas:
-                    yield delta
+        answers = self._answers(await self._started())
+        async with aclosing(conforming(answers.of(request, judge), judge)) as deltas:
+            async for delta in deltas:
+                yield delta
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
         judge = Judge(request)
-        with self._admitted():
-            answers = self._answers(await self._started())
-            async with aclosing(conforming(answers.continued(request), judge)) as deltas:
-                async for delta in deltas:
-                    yield delta
+        answers = self._answers(await self._started())
+        async with aclosing(conforming(answers.continued(request), judge)) as deltas:
+            async for delta in deltas:
+                yield delta
 
     async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
         if isinstance(request, ChatRequest):
@@ -147,9 +140,8 @@ class LlamaCpp:
     async def embed(self, texts: Sequence[str]) -> tuple[list[list[float]], Usage]:
         if not self.able.embeddings:
             raise Unsupported("embeddings")
-        with self._admitted():
-            answer = await (await self._started()).post("/embeddings", {"input": list(texts)})
-            return vectors_of(answer, len(texts), self.spec.id)
+        answer = await (await self._started()).post("/embeddings", {"input": list(texts)})
+        return vectors_of(answer, len(texts), self.spec.id)
 
     async def rerank(self, query: str, documents: Sequence[str]) -> tuple[list[float], Usage]:
         raise Unsupported("reranking")
@@ -162,16 +154,6 @@ class LlamaCpp:
             raise Unsupported("tool use")
         if not able.images and has_images(request):
             raise Unsupported("images")
-
-    @contextlib.contextmanager
-    def _admitted(self) -> Iterator[None]:
-        if self._running >= self.spec.slots * (1 + WAITING_PER_SLOT):
-            raise EngineBusy(f"{self.spec.id} has {self._running} requests under way.")
-        self._running += 1
-        try:
-            yield
-        finally:
-            self._running -= 1
 
     async def _started(self) -> Http:
         await self.process.start()
