@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from outcrop.settings import home
+from outcrop.settings import SettingsError, home, load
 
 if TYPE_CHECKING:
     from outcrop.engines.weights.pull import Hub, HubFile
@@ -35,14 +35,24 @@ def pull(model: str, chosen: str | None, revision: str, folder: Path | None) -> 
     from outcrop.engines.weights.pull import HUB, Hub
 
     target = folder or home() / "models" / model
+    endpoint = os.environ.get("HF_ENDPOINT") or HUB
     try:
-        hub = Hub(model, revision, endpoint=os.environ.get("HF_ENDPOINT") or HUB, token=os.environ.get("HF_TOKEN"))
+        check_network(endpoint)
+        hub = Hub(model, revision, endpoint=endpoint, token=os.environ.get("HF_TOKEN"))
         files = asyncio.run(_download(hub, chosen, target))
-    except WeightsError as problem:
+    except (WeightsError, SettingsError) as problem:
         raise click.ClickException(str(problem)) from None
     path = target / files[0].name if files[0].name.endswith(".gguf") else target
     name = re.sub(r"[^a-z0-9.-]+", "-", model.lower().replace("/", "."))
     click.echo(f"It is in {path}\nServe it:  outcrop serve --model {name}-v1:0={path}")
+
+
+def check_network(endpoint: str) -> None:
+    """SettingsError where the settings forbid to leave this machine, and the hub is not on it."""
+    from outcrop.engines.loopback import is_loopback
+
+    if load().network == "none" and not is_loopback(endpoint):
+        raise SettingsError(f'network is "none" in the settings, and {endpoint} is not on this machine.')
 
 
 async def _download(hub: Hub, chosen: str | None, folder: Path) -> list[HubFile]:

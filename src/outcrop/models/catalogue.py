@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from outcrop.engines.engine import Capabilities, EngineError
+from outcrop.engines.loopback import leaves_this_machine
 from outcrop.errors import ServiceUnavailableException, ValidationException
 from outcrop.models import aliases, families, profiles
 from outcrop.models.identifiers import Identifier, parse, without_geography
 from outcrop.models.model import Model
 from outcrop.models.specs import all_specs
-from outcrop.settings import HOUSE_MODEL, FamilyName, ModelSpec, Settings, SettingsError
+from outcrop.settings import HOUSE_MODEL, FamilyName, ModelSpec, Settings, SettingsError, engines_of
 
 if TYPE_CHECKING:
     from outcrop.engines.pool import Engines
@@ -185,6 +186,8 @@ def check_settings(settings: Settings) -> None:
     for spec in settings.models:
         if spec.quality is not None and not 0 <= spec.quality <= 1:
             raise SettingsError(f"The quality of {spec.id} is {spec.quality}; it must be from 0 to 1.")
+    if settings.network == "none":
+        _check_air_gap(settings)
     for pattern, model_id in settings.aliases.items():
         if model_id not in have:
             there = f"The catalogue has {', '.join(sorted(have))}." if have else "The catalogue is empty."
@@ -193,6 +196,15 @@ def check_settings(settings: Settings) -> None:
             aliases.check(pattern, model_id)
         except aliases.AliasError as problem:
             raise SettingsError(str(problem)) from None
+
+
+def _check_air_gap(settings: Settings) -> None:
+    for spec in (one for model in settings.models for one in engines_of(model) or (model,)):
+        if leaves_this_machine(spec):
+            raise SettingsError(
+                f'network is "none", and {spec.id} ({spec.engine}) would leave this machine. Give it a loopback url, '
+                "such as http://127.0.0.1:8000, or take it out."
+            )
 
 
 def invalid_identifier() -> ValidationException:

@@ -14,7 +14,7 @@ from outcrop import __version__
 from outcrop.models.specs import all_specs
 from outcrop.serve import tls
 from outcrop.serve.announced import Announcement, announced
-from outcrop.settings import Settings, home
+from outcrop.settings import Settings, engines_of, home
 
 # The worker is a fresh process: it gets the settled settings through its environment.
 VARIABLE = "OUTCROP_SERVE"
@@ -58,7 +58,7 @@ def serve(settings: Settings) -> None:
 
 def _convert_models(settings: Settings, folder: Path) -> None:
     """Hugging Face folders become GGUF files here, once, so that no request waits for it. One that cannot be served is said."""
-    for spec in settings.models:
+    for spec in (one for model in settings.models for one in engines_of(model) or (model,)):
         if spec.engine != "llamacpp" or spec.path is None or not Path(spec.path).expanduser().is_dir():
             continue
         from outcrop.engines.weights import WeightsError, servable

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
+from outcrop.engines.loopback import is_loopback
 from outcrop.engines.weights.errors import WeightsError
 
 HUB = "https://huggingface.co"
@@ -123,7 +124,8 @@ class Hub:
 
     def _session(self) -> aiohttp.ClientSession:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
-        return aiohttp.ClientSession(headers=self._headers, timeout=timeout, trust_env=True)
+        proxied = not is_loopback(self._endpoint)
+        return aiohttp.ClientSession(headers=self._headers, timeout=timeout, trust_env=proxied)
 
 
 def select(files: Sequence[HubFile], chosen: str | None, model: str) -> list[HubFile]:
