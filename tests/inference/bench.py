@@ -14,6 +14,7 @@ from outcrop.engines.engine import (
     Capabilities,
     ChatRequest,
     CompletionRequest,
+    ContextOverflow,
     Delta,
     Engine,
     EngineError,
@@ -48,11 +49,18 @@ def says(text: str) -> list[Delta]:
 
 @dataclass
 class Prepared:
-    """An engine that gives `deltas`, raising where one of them is an error; it remembers what it was asked."""
+    """An engine that gives `deltas`, raising where one of them is an error; it remembers what it was asked.
+
+    Every text's embedding is `vector`; every document's relevance is its place in `scores`.
+    """
 
     deltas: Sequence[Delta | Exception] = field(default_factory=lambda: says("Hello"))
     able: Capabilities = ABLE
     asked: list[ChatRequest] = field(default_factory=list)
+    completed: list[CompletionRequest] = field(default_factory=list)
+    embedded: list[list[str]] = field(default_factory=list)
+    vector: list[float] = field(default_factory=lambda: [3.0, 4.0, 0.0, -12.0])
+    scores: list[float] = field(default_factory=list)
     closed: int = 0
     hold: bool = False
     running: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,20 +88,25 @@ class Prepared:
             self.closed += 1
 
     def complete(self, request: CompletionRequest) -> AsyncIterator[Delta]:
-        raise Unsupported("completion")
+        self.completed.append(request)
+        return self._answer()
 
     async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
-        """Ten a message, so that tests can tell what was counted."""
+        """Ten a message, or the words of a prompt, so that tests can tell what was counted."""
         if not self.able.count_tokens:
             raise Unsupported("counting tokens")
-        assert isinstance(request, ChatRequest)
-        return 10 * len(request.messages)
+        return 10 * len(request.messages) if isinstance(request, ChatRequest) else len(request.prompt.split())
 
     async def embed(self, texts: Sequence[str]) -> tuple[list[list[float]], Usage]:
-        raise Unsupported("embeddings")
+        """Tokens are words, and the context holds as many as its capabilities say."""
+        self.embedded.append(list(texts))
+        longest = max(len(text.split()) for text in texts)
+        if longest > self.able.context_tokens:
+            raise ContextOverflow(longest, self.able.context_tokens)
+        return [list(self.vector) for _ in texts], Usage(sum(len(text.split()) for text in texts), 0)
 
     async def rerank(self, query: str, documents: Sequence[str]) -> tuple[list[float], Usage]:
-        raise Unsupported("reranking")
+        return list(self.scores), Usage(len(query.split()) + sum(len(text.split()) for text in documents), 0)
 
     def ready(self) -> bool:
         return True

@@ -155,7 +155,9 @@ class Scripted:
         """The same vector for the same text, nearly orthogonal ones for different texts."""
         if not self._script.embeddings:
             raise Unsupported("embeddings")
-        return [_vector(text) for text in texts], Usage(sum(len(text.split()) for text in texts), 0)
+        tokens = [len(text.split()) for text in texts]
+        self._fitting(max(tokens, default=0))
+        return [_vector(text) for text in texts], Usage(sum(tokens), 0)
 
     async def rerank(self, query: str, documents: Sequence[str]) -> tuple[list[float], Usage]:
         """The share of the query's words that a document has."""

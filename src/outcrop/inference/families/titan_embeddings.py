@@ -11,9 +11,8 @@ from typing import Any
 from outcrop.context import Context
 from outcrop.engines.engine import Usage
 from outcrop.errors import ValidationException
-from outcrop.inference.families.body import array, boolean, integer, mapping, opened, string
+from outcrop.inference.families.body import array, boolean, integer, keys, mapping, opened, string
 from outcrop.inference.families.vectors import Vector, bits, embedded, first, normalised, shortened
-from outcrop.inference.malformed import Violations
 from outcrop.inference.usage import Counts, counts
 from outcrop.inference.wording import NATIVE
 from outcrop.models.model import Model
@@ -29,7 +28,7 @@ V2_MEMBERS = {
     "embeddingTypes": array(string(choices=("float", "binary")), fewest=1),
 }
 IMAGE_MEMBERS = {
-    "inputText": string(longest=LONGEST_TEXT),
+    "inputText": string(shortest=1, longest=LONGEST_TEXT),
     "inputImage": string(),
     "embeddingConfig": mapping({"outputEmbeddingLength": integer(1)}),
 }
@@ -63,13 +62,9 @@ async def v2(ctx: Context, model: Model, body: bytes) -> tuple[dict[str, Any], C
 
 async def multimodal(ctx: Context, model: Model, body: bytes) -> tuple[dict[str, Any], Counts]:
     """Of a text only: no engine embeds images."""
-    given = opened(body, IMAGE_MEMBERS)
-    if "inputImage" in given:
+    given = opened(body, IMAGE_MEMBERS if "inputImage" in keys(body) else {**IMAGE_MEMBERS, "inputText": _TEXT})
+    if "inputText" not in given or "inputImage" in given:
         raise ValidationException("This model doesn't support images.")
-    if not given.get("inputText"):
-        found = Violations()
-        found.keys("#", {}, ["inputText"], ())
-        found.raise_any()
     vector, usage = await _embedded(ctx, model, given["inputText"])
     length = given.get("embeddingConfig", {}).get("outputEmbeddingLength")
     vector = shortened(vector, length, "embeddingConfig.outputEmbeddingLength")
