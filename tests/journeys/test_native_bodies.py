@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import boto3
@@ -12,6 +13,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tests.engines import embedding_model
 from tests.live import Server, serve
 
 METRICS = "amazon-bedrock-invocationMetrics"
@@ -59,6 +61,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     lines = [f'"{pattern}" = "test.parrot-v1:0"' for pattern in aliases]
     lines.append('"meta.llama3-3-*" = "outcrop.house-nano-v1:0"')
     models = f'[[models]]\nid = "test.parrot-v1:0"\nengine = "scripted"\nscript = "{script}"\ncontext_tokens = 1000\n'
+    if find_spec("gguf") is not None:
+        lines.append('"cohere.embed-multilingual-*" = "test.embedding-v1:0"')
+        models += (
+            f'[[models]]\nid = "test.embedding-v1:0"\nengine = "llamacpp"\npath = "{embedding_model.made(home)}"\n'
+        )
     with serve(home, settings=f"{models}\n[aliases]\n" + "\n".join(lines)) as running:
         yield running
 
@@ -222,3 +229,17 @@ def test_the_house_model_as_a_llama(runtime: Any) -> None:
     assert "".join(chunk["generation"] for chunk in chunks) == whole["generation"]
     assert [chunk["prompt_token_count"] for chunk in chunks] == [counted] + [None] * (len(chunks) - 1)
     assert chunks[-1]["generation_token_count"] == whole["generation_token_count"]
+
+
+@pytest.mark.skipif(find_spec("gguf") is None, reason="the model that embeds is made with the package gguf")
+def test_a_real_model_embeds_what_fits_of_a_text(runtime: Any) -> None:
+    model, long = "cohere.embed-multilingual-v3", "a " * 1024  # as long as Cohere's texts may be
+    vectors = invoke(runtime, model, texts=[long, "b"], input_type="search_document")["embeddings"]
+    assert [len(vector) for vector in vectors] == [embedding_model.DIMENSIONS] * 2
+    body = {"texts": ["\U0001f9ff" * 2048], "input_type": "search_document"}
+    with pytest.raises(ClientError, match=r"Input is too long for requested model\."):
+        invoke(runtime, model, **body)
+    response = runtime.invoke_model(modelId=model, body=json.dumps({**body, "truncate": "END"}))
+    assert len(json.loads(response["body"].read())["embeddings"]) == 1
+    counted = int(response["ResponseMetadata"]["HTTPHeaders"]["x-amzn-bedrock-input-token-count"])
+    assert 0.9 * embedding_model.CONTEXT <= counted <= embedding_model.CONTEXT

@@ -118,6 +118,8 @@ class LlamaCpp:
                 yield delta
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
+        if not self.able.chat:
+            raise Unsupported("text generation")
         judge = Judge(request)
         answers = self._answers(await self._started())
         async with aclosing(conforming(answers.continued(request), judge)) as deltas:
@@ -203,6 +205,8 @@ class LlamaCpp:
         }
         if self.file.is_embedding:
             parameters["embedding"] = True
+            # A text is embedded in one go, and must fit into one batch.
+            parameters["n_batch"] = parameters["n_ubatch"] = self.context_tokens
         if spec.projector is not None:
             parameters["mmproj.path"] = str(Path(spec.projector).expanduser())
         return parameters

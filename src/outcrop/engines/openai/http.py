@@ -178,6 +178,8 @@ def _parsed(body: bytes, name: str) -> Any:
 _OVERFLOWS = (
     re.compile(r"maximum context length is (?P<limit>\d+) tokens.*?(?P<tokens>\d+)", re.DOTALL),
     re.compile(r"request \((?P<tokens>\d+) tokens\) exceeds the available context size \((?P<limit>\d+) tokens\)"),
+    # llama.cpp's embeddings, whose batch is as large as their context.
+    re.compile(r"input \((?P<tokens>\d+) tokens\) is too large to process.*batch size: (?P<limit>\d+)", re.DOTALL),
 )
 
 
