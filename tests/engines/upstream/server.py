@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -15,6 +18,7 @@ from outcrop.settings import ModelSpec
 from outcrop.wire.eventstream import Message as Frame
 from outcrop.wire.eventstream import encode
 from tests.conformance.loopback import Answer
+from tests.live import Server
 
 T = TypeVar("T")
 
@@ -94,3 +98,11 @@ async def collected(deltas: AsyncIterator[T]) -> list[T]:
 
 def ask(upstream: Upstream, request: ChatRequest = HELLO, **changes: Any) -> list[Delta]:
     return used(Bedrock(spec(upstream, **changes)), lambda engine: collected(engine.chat(request)))
+
+
+def new_api_key(server: Server) -> str:
+    """A Bedrock API key of a running Outcrop."""
+    command = [sys.executable, "-m", "outcrop", "keys", "create", "--api-key", "--json"]
+    done = subprocess.run(command, env=dict(server.environment), check=True, capture_output=True)
+    made: dict[str, str] = json.loads(done.stdout)
+    return next(value for value in made.values() if str(value).startswith("ABSK"))
