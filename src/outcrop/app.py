@@ -24,6 +24,7 @@ import orjson
 from outcrop.compatible.endpoint import Answered, Asking, Endpoint, Event, unauthenticated
 from outcrop.compatible.routes import Routes
 from outcrop.context import Context, Parts
+from outcrop.engines import attempts
 from outcrop.engines.pool import Engines
 from outcrop.errors import AwsError, InternalServerException, NotBuiltException
 from outcrop.identity.authenticate import Authenticator
@@ -48,6 +49,7 @@ from outcrop.serve.logs import RequestLog, configure
 from outcrop.settings import Settings, home, load
 from outcrop.store.database import Database
 from outcrop.store.keyfile import Vault
+from outcrop.telemetry.setup import observer
 from outcrop.wire.model import Operation, load_services
 from outcrop.wire.operations import registered
 from outcrop.wire.routes import Router
@@ -102,6 +104,7 @@ class App:
             catalogue=Catalogue(settings, database, engines),
             vault=vault,
             clock=lambda: datetime.now(UTC),
+            observer=observer(settings, engines),
         )
         self.authenticator = Authenticator(
             Credentials(database, vault),
@@ -130,7 +133,7 @@ class App:
             raise NotBuiltException(
                 f"{operation.name} is not built in this version of Outcrop. See `outcrop operations`."
             )
-        context = self._context(caller, call)
+        context = self._context(caller, request, call)
         if inspect.iscoroutinefunction(handler):
             response = await handler(context, params)
         else:
@@ -148,12 +151,14 @@ class App:
             )
         except AwsError as error:
             raise unauthenticated(error) from None
-        context = self._context(caller, call)
+        context = self._context(caller, request, call)
         answered = await endpoint.handler(context, Asking(labels, request))
         return _compatible_reply(endpoint, answered, context, call)
 
-    def _context(self, caller: Caller, call: Call) -> Context:
-        return Context(caller, caller.region or self.parts.settings.region, call.request_id, self.parts)
+    def _context(self, caller: Caller, request: HttpRequest, call: Call) -> Context:
+        attempts.begin()
+        region = caller.region or self.parts.settings.region
+        return Context(caller, region, call.request_id, self.parts, traceparent=request.header("traceparent"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -199,14 +204,19 @@ class App:
         return status
 
     def _log(self, scope: Scope, call: Call, status: int) -> None:
+        seconds = time.perf_counter() - call.started
+        if self.parts.observer is not None:
+            self.parts.observer.request(call.name or "none", status, call.error, seconds)
+        tried = attempts.read()
         self.log.write(
             status=status,
             operation=call.name,
-            ms=round((time.perf_counter() - call.started) * 1000, 2),
+            ms=round(seconds * 1000, 2),
             request_id=call.request_id,
             account=call.caller.account if call.caller else None,
             principal=call.caller.arn if call.caller else None,
             error=call.error,
+            engines=[f"{engine}: {outcome}" for engine, outcome in tried] if len(tried) > 1 else None,
             path=None if call.name else f"{scope['method']} {scope['raw_path'].decode('latin-1')[:200]}",
         )
 
@@ -227,6 +237,8 @@ class App:
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self.parts.engines.close()
+                if self.parts.observer is not None:
+                    self.parts.observer.close()
                 self.parts.database.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return

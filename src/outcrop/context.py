@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from outcrop.settings import Settings
     from outcrop.store.database import Database
     from outcrop.store.keyfile import Vault
+    from outcrop.telemetry.observer import Observer
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +28,22 @@ class Parts:
     catalogue: Catalogue
     vault: Vault
     clock: Callable[[], datetime]  # aware, UTC
+    observer: Observer | None = None
 
 
 @dataclass(slots=True)
 class Context:
-    """One call: who calls, where, and the parts. `response_headers` are sent besides those of the service model."""
+    """One call: who calls, where, and the parts. `response_headers` are sent besides those of the service model.
+
+    `traceparent` is the caller's W3C trace context, where it has one.
+    """
 
     caller: Caller
     region: str
     request_id: str
     parts: Parts
     response_headers: dict[str, str] = field(default_factory=dict)
+    traceparent: str | None = None
 
     @property
     def account(self) -> str:

@@ -47,6 +47,17 @@ class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     insecure_no_auth: bool = False
 
 
+class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`metrics_port` serves Prometheus metrics on `metrics_host`, unsigned: keep it where only Prometheus comes.
+
+    `traces` is the URL that OpenTelemetry traces are sent to, such as `http://127.0.0.1:4318/v1/traces`.
+    """
+
+    metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
+    traces: str | None = None
+
+
 class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Limits for engines that run on this machine.
 
@@ -188,6 +199,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: Server = Server()
     identity: IdentitySettings = IdentitySettings()
     engines: EngineSettings = EngineSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     house_model: bool = True
     models: tuple[ModelSpec, ...] = ()
     aliases: dict[str, str] = {}

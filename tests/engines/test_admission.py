@@ -21,7 +21,7 @@ async def asked(admission: Admission, tier: Tier = "default") -> Admitted:
 
 def begun(coroutine: Coroutine[Any, Any, Admitted]) -> asyncio.Task[Admitted]:
     """A task of its own, so that its class is its own."""
-    return asyncio.ensure_future(coroutine)  # type: ignore[return-value]  # a coroutine becomes a task
+    return asyncio.ensure_future(coroutine)
 
 
 async def turns(number: int = 5) -> None:

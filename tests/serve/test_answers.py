@@ -148,7 +148,9 @@ def test_neither_prompts_nor_secrets_are_logged(server: Server) -> None:
 
 
 def test_health_lists_the_models(server: Server) -> None:
-    assert health(server)["engines"] == [{"model": MODEL, "engine": "scripted", "state": "ready", "requests": 0}]
+    assert health(server)["engines"] == [
+        {"model": MODEL, "engine": "scripted", "state": "ready", "requests": 0, "waiting": 0, "turned_away": 0}
+    ]
 
 
 def test_pipelined_and_repeated_requests_on_one_connection(server: Server) -> None:

@@ -62,6 +62,7 @@ def serve(
     The first start makes an account, an administrator and an access key, and prints the lines that connect a client.
     """
     from outcrop.models.catalogue import check_settings
+    from outcrop.telemetry.setup import check as check_telemetry
 
     try:
         settings = settings_module.load(settings_path)
@@ -76,6 +77,7 @@ def serve(
         )
         check_exposure(settings)
         check_settings(settings)
+        check_telemetry(settings)
         settings = _changed(settings, server=_changed(server, port=_bindable(server.host, server.port)))
     except SettingsError as problem:
         raise click.ClickException(str(problem)) from None

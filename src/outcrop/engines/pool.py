@@ -182,6 +182,7 @@ class Engines:
         status: dict[str, object] = {"model": entry.spec.id, "engine": entry.spec.engine, "state": entry.state}
         status["requests"] = entry.users
         status["waiting"] = entry.admission.waiting
+        status["turned_away"] = entry.admission.turned_away
         if inner := [self._status(self._entries[spec.id]) for spec in engines_of(entry.spec)]:
             # One that lives is enough.
             states = [one["state"] for one in inner if one["state"] != "failed"]

@@ -20,41 +20,59 @@ from outcrop.engines.engine import (
 )
 from outcrop.errors import AwsError
 from outcrop.inference.failures import before_the_answer, within_the_stream
+from outcrop.inference.watching import GONE, begun, failing, tell
 from outcrop.inference.wording import Wording
 from outcrop.models.model import Model
+from outcrop.telemetry.observer import Generation
 
 
 async def whole(ctx: Context, model: Model, request: ChatRequest | CompletionRequest, words: Wording) -> list[Delta]:
     """All deltas, `Finish` last. Cancelling the task cancels the generation."""
-    try:
-        async with aclosing(_deltas(ctx.engine(model.id), request)) as deltas:
-            order = _Order()
-            answer = [order.checked(delta) async for delta in deltas]
-        _check_end(answer[-1] if answer else None)
-    except EngineError as problem:
-        raise before_the_answer(problem, model.id, words) from problem
+    generation = begun(ctx, model, request)
+    order = _Order()
+    answer: list[Delta] = []
+    with failing(generation):
+        try:
+            async with aclosing(_deltas(ctx.engine(model.id), request)) as deltas:
+                async for delta in deltas:
+                    if generation is not None and not answer:
+                        generation.first()
+                    answer.append(order.checked(delta))
+            finish = _end(answer)
+        except EngineError as problem:
+            raise before_the_answer(problem, model.id, words) from problem
+        finally:
+            tell(ctx, model)
+    if generation is not None:
+        generation.finished(finish.usage, finish)
     return answer
 
 
 async def started(ctx: Context, model: Model, request: ChatRequest | CompletionRequest, words: Wording) -> Running:
     """An answer whose first delta is there, so that early errors are ordinary HTTP errors."""
+    generation = begun(ctx, model, request)
     order = _Order()
-    try:
-        deltas = _deltas(ctx.engine(model.id), request)
-    except EngineError as problem:
-        raise before_the_answer(problem, model.id, words) from problem
-    try:
-        first = await anext(deltas, None)
-        if first is None:
-            raise EngineFailed("The model's answer broke off.")
-        order.checked(first)
-    except EngineError as problem:
-        await deltas.aclose()
-        raise before_the_answer(problem, model.id, words) from problem
-    except BaseException:
-        await deltas.aclose()
-        raise
-    return Running(first, deltas, order, model.id, words)
+    with failing(generation):
+        try:
+            deltas = _deltas(ctx.engine(model.id), request)
+        except EngineError as problem:
+            raise before_the_answer(problem, model.id, words) from problem
+        try:
+            first = await anext(deltas, None)
+            if first is None:
+                raise EngineFailed("The model's answer broke off.")
+            order.checked(first)
+        except EngineError as problem:
+            await deltas.aclose()
+            raise before_the_answer(problem, model.id, words) from problem
+        except BaseException:
+            await deltas.aclose()
+            raise
+        finally:
+            tell(ctx, model)
+    if generation is not None:
+        generation.first()
+    return Running(first, deltas, order, model.id, words, generation)
 
 
 class Running:
@@ -64,7 +82,13 @@ class Running:
     """
 
     def __init__(
-        self, first: Delta, rest: AsyncGenerator[Delta, None], order: _Order, model_id: str, words: Wording
+        self,
+        first: Delta,
+        rest: AsyncGenerator[Delta, None],
+        order: _Order,
+        model_id: str,
+        words: Wording,
+        generation: Generation | None = None,
     ) -> None:
         self._next: Delta | None = first
         self._last = first
@@ -72,6 +96,7 @@ class Running:
         self._order = order
         self._model_id = model_id
         self._words = words
+        self._generation = generation
 
     def __aiter__(self) -> Running:
         return self
@@ -79,6 +104,7 @@ class Running:
     async def __anext__(self) -> Delta:
         if (first := self._next) is not None:
             self._next = None
+            self._watch(first)
             return first
         try:
             self._last = self._order.checked(await anext(self._rest))
@@ -88,13 +114,27 @@ class Running:
             raise
         except EngineError as problem:
             raise self._failure(problem) from problem
+        self._watch(self._last)
         return self._last
 
     async def aclose(self) -> None:
+        self._failed(GONE)
         await self._rest.aclose()
 
+    def _watch(self, delta: Delta) -> None:
+        if self._generation is not None and isinstance(delta, Finish):
+            generation, self._generation = self._generation, None
+            generation.finished(delta.usage, delta)
+
+    def _failed(self, code: str) -> None:
+        generation, self._generation = self._generation, None
+        if generation is not None:
+            generation.failed(code)
+
     def _failure(self, problem: EngineError) -> AwsError:
-        return within_the_stream(problem, self._model_id, self._words)
+        error = within_the_stream(problem, self._model_id, self._words)
+        self._failed(error.code)
+        return error
 
 
 class _Order:
@@ -114,9 +154,11 @@ class _Order:
         return delta
 
 
-def _check_end(last: Delta | None) -> None:
+def _end(answer: list[Delta]) -> Finish:
+    last = answer[-1] if answer else None
     if not isinstance(last, Finish):
         raise EngineFailed("The model's answer broke off.")
+    return last
 
 
 def _deltas(engine: Engine, request: ChatRequest | CompletionRequest) -> AsyncGenerator[Delta, None]:

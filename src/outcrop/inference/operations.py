@@ -13,7 +13,7 @@ from outcrop.context import Context
 from outcrop.engines.engine import ChatRequest, CompletionRequest, EngineError, Unsupported
 from outcrop.errors import ValidationException
 from outcrop.inference import converse as conversing
-from outcrop.inference import refusals, routed
+from outcrop.inference import passed_through, refusals, routed
 from outcrop.inference.answer import collect, tool_use_id
 from outcrop.inference.blocks import Blocks
 from outcrop.inference.converse import Ending, milliseconds_since
@@ -73,9 +73,15 @@ async def converse_stream(ctx: Context, request: ConverseStreamRequest) -> Conve
 async def invoke_model(ctx: Context, request: InvokeModelRequest) -> InvokeModelResponse:
     begun = perf_counter()
     refusals.check_invoke(request)
-    model = routed.invoke(ctx, request["modelId"], request.get("body", b""), streaming=False).model
+    given = request.get("body", b"")
+    model = routed.invoke(ctx, request["modelId"], given, streaming=False).model
+    if (way := passed_through.native_of(ctx, model)) is not None:
+        answer = await passed_through.invoke(ctx, model, way, given, *_kinds(request))
+        passed: InvokeModelResponse = {"body": answer.body, "contentType": answer.content_type}
+        passed.update(_used(request))  # type: ignore[typeddict-item]  # members of both response shapes
+        return passed
     with explained(model.family):
-        body, count = await flow.answered(family_of(model), ctx, model, request.get("body", b""))
+        body, count = await flow.answered(family_of(model), ctx, model, given)
     _tell_in_headers(ctx, count, milliseconds_since(begun))
     response: InvokeModelResponse = {"body": orjson.dumps(body), "contentType": "application/json"}
     response.update(_used(request))  # type: ignore[typeddict-item]  # members of both response shapes
@@ -88,10 +94,14 @@ async def invoke_model_with_response_stream(
 ) -> InvokeModelWithResponseStreamResponse:
     begun = perf_counter()
     refusals.check_invoke(request)
-    model = routed.invoke(ctx, request["modelId"], request.get("body", b""), streaming=True).model
+    given = request.get("body", b"")
+    model = routed.invoke(ctx, request["modelId"], given, streaming=True).model
     _check_streaming(model)
-    with explained(model.family):
-        chunks = await flow.streamed(family_of(model), ctx, model, request.get("body", b""), begun)
+    if (way := passed_through.native_of(ctx, model)) is not None:
+        chunks = await passed_through.stream(ctx, model, way, given, *_kinds(request))
+    else:
+        with explained(model.family):
+            chunks = _dumped(await flow.streamed(family_of(model), ctx, model, given, begun))
     response: InvokeModelWithResponseStreamResponse = {"body": _parts(chunks), "contentType": "application/json"}
     response.update(_used(request))  # type: ignore[typeddict-item]  # members of both response shapes
     return response
@@ -145,6 +155,11 @@ def _tell_in_headers(ctx: Context, count: Counts, latency: int) -> None:
     ctx.response_headers.update((f"x-amzn-bedrock-{name}", str(value)) for name, value in told.items())
 
 
+def _kinds(request: InvokeModelRequest | InvokeModelWithResponseStreamRequest) -> tuple[str, str]:
+    """The media types of the body and of the answer that is wanted."""
+    return request.get("contentType", "application/json"), request.get("accept", "application/json")
+
+
 def _used(request: InvokeModelRequest | InvokeModelWithResponseStreamRequest) -> dict[str, str]:
     """Tier and latency are echoed where they were asked for."""
     used = {}
@@ -155,7 +170,13 @@ def _used(request: InvokeModelRequest | InvokeModelWithResponseStreamRequest) ->
     return used
 
 
-async def _parts(chunks: AsyncGenerator[Any, None]) -> AsyncIterator[ResponseStream]:
+async def _dumped(chunks: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerator[bytes, None]:
     async with aclosing(chunks):
         async for chunk in chunks:
-            yield {"chunk": {"bytes": orjson.dumps(chunk)}}
+            yield orjson.dumps(chunk)
+
+
+async def _parts(chunks: AsyncGenerator[bytes, None]) -> AsyncIterator[ResponseStream]:
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            yield {"chunk": {"bytes": chunk}}

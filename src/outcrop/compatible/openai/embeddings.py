@@ -11,10 +11,10 @@ from typing import Any
 from outcrop.compatible import models
 from outcrop.compatible.endpoint import Answered, Asking
 from outcrop.context import Context
-from outcrop.engines.engine import EngineError
 from outcrop.errors import ValidationException
-from outcrop.inference.failures import before_the_answer, unwrapped
+from outcrop.inference.failures import unwrapped
 from outcrop.inference.families.body import Member, integer, opened, string
+from outcrop.inference.families.vectors import embedded
 from outcrop.inference.wording import OPENAI
 
 MOST_TEXTS = 2048
@@ -32,13 +32,8 @@ async def create(ctx: Context, asking: Asking) -> Answered:
     model = models.found(ctx, given["model"])
     texts = _texts(given["input"])
     encode = _encoding(given.get("encoding_format", "float"))
-    if not model.capabilities.embeddings:
-        raise ValidationException("This model doesn't support embeddings.")
-    try:
-        vectors, usage = await ctx.engine(model.id).embed(texts)
-    except EngineError as problem:
-        with unwrapped():
-            raise before_the_answer(problem, model.id, OPENAI) from problem
+    with unwrapped():
+        vectors, usage = await embedded(ctx, model, texts, words=OPENAI)
     cut = [_unit(vector, given.get("dimensions")) for vector in vectors]
     return {
         "object": "list",

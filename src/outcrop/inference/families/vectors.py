@@ -9,6 +9,7 @@ from outcrop.context import Context
 from outcrop.engines.engine import ContextOverflow, Engine, EngineError, Usage
 from outcrop.errors import ValidationException
 from outcrop.inference.failures import before_the_answer
+from outcrop.inference.watching import begun, failing, tell
 from outcrop.inference.wording import NATIVE, Wording
 from outcrop.models.model import Model
 
@@ -30,11 +31,18 @@ async def embedded(
         raise ValidationException("This model doesn't support embeddings.")
     if not texts:
         return [], Usage(0, 0)
-    engine = ctx.engine(model.id)
-    try:
-        return await (engine.embed(texts) if cut == "NONE" else _cut(engine, texts, cut))
-    except EngineError as problem:
-        raise before_the_answer(problem, model.id, words) from problem
+    generation = begun(ctx, model, None)
+    with failing(generation):
+        try:
+            engine = ctx.engine(model.id)
+            vectors, usage = await (engine.embed(texts) if cut == "NONE" else _cut(engine, texts, cut))
+        except EngineError as problem:
+            raise before_the_answer(problem, model.id, words) from problem
+        finally:
+            tell(ctx, model)
+    if generation is not None:
+        generation.finished(usage, None)
+    return vectors, usage
 
 
 async def _cut(engine: Engine, texts: Sequence[str], cut: Cut) -> tuple[list[Vector], Usage]:

@@ -1,0 +1,1 @@
+"""Prometheus metrics and OpenTelemetry traces, off unless the settings ask for them."""
