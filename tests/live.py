@@ -59,16 +59,19 @@ def serve(home: Path, *options: str, settings: str = "", more: Mapping[str, str]
         )  # fmt: skip
     try:
         _wait(port, process, home)
-        exported = subprocess.run(
+        printed = subprocess.run(
             [sys.executable, "-m", "outcrop", "env"], env=environment, check=True, capture_output=True, text=True
         ).stdout
-        pairs = (
-            line.removeprefix("export ").partition("=") for line in exported.splitlines() if line.startswith("export ")
-        )
-        variables = {name: "".join(shlex.split(value)) for name, _, value in pairs}
+        variables = exported(printed)
         yield Server(variables["AWS_ENDPOINT_URL_BEDROCK"], home, process, {**environment, **variables})
     finally:
         stop(process)
+
+
+def exported(lines: str) -> dict[str, str]:
+    """The variables that `outcrop env` has a shell set."""
+    pairs = (line.removeprefix("export ").partition("=") for line in lines.splitlines() if line.startswith("export "))
+    return {name: "".join(shlex.split(value)) for name, _, value in pairs}
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
