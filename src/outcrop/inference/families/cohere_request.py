@@ -21,10 +21,9 @@ from outcrop.inference.families.cohere_tools import (
     results_of,
 )
 from outcrop.inference.families.family import Asked
-from outcrop.inference.families.prompts import check_generates
+from outcrop.inference.families.prompts import check_generates, most_tokens
 from outcrop.inference.malformed import Violations
 from outcrop.inference.reasoning import Signer
-from outcrop.inference.sampling import max_tokens
 from outcrop.inference.tools import tools_of
 from outcrop.inference.wording import NATIVE
 from outcrop.models.model import Model
@@ -116,7 +115,7 @@ def _refuse(given: Mapping[str, Any]) -> None:
 
 def _sampling(given: Mapping[str, Any], model: Model) -> Sampling:
     return Sampling(
-        max_tokens=max_tokens(given.get("max_tokens"), model, WORDS),
+        max_tokens=most_tokens(given, "max_tokens", None, model),
         temperature=given.get("temperature", DEFAULT_TEMPERATURE),
         top_p=given.get("p", DEFAULT_P),
         top_k=given.get("k"),

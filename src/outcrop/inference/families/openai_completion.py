@@ -54,7 +54,7 @@ async def read(ctx: Context, model: Model, body: bytes) -> Asked:
     _refuse(given)
     stop = given.get("stop", [])
     sampling = Sampling(
-        max_tokens=most_tokens(given, "max_tokens", model.max_output_tokens, model),
+        max_tokens=most_tokens(given, "max_tokens", None, model),
         temperature=given.get("temperature"),
         top_p=given.get("top_p"),
         top_k=given.get("top_k"),

@@ -30,11 +30,14 @@ def check_generates(model: Model) -> None:
         raise ValidationException("This model doesn't support text generation.")
 
 
-def most_tokens(given: Mapping[str, Any], name: str, default: int, model: Model, at: str = "#") -> int:
-    """The number of tokens to generate: what is asked, refused above the model's limit, or the family's default."""
+def most_tokens(given: Mapping[str, Any], name: str, default: int | None, model: Model, at: str = "#") -> int | None:
+    """The number of tokens to generate: what is asked, refused above the model's limit, or the family's default.
+
+    A default of None is the model's own.
+    """
     limit = model.max_output_tokens
     if name not in given:
-        return min(default, limit)
+        return model.default_max_tokens if default is None else min(default, limit)
     found = Violations()
     found.within(f"{at}/{name}", given[name], None, limit)
     found.raise_any()
