@@ -102,6 +102,15 @@ def test_a_key_is_never_told(
     assert "secret" not in str(caught_within.value)
 
 
+def test_a_proxy_is_not_asked_for_what_is_here(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    server.streams(END)
+    assert ask(server)
+
+
 def test_what_the_settings_say_of_schemas(server: Server) -> None:
     with pytest.raises(Unsupported, match="structured output"):
         ask(server, ChatRequest(HELLO.messages, json_schema={"type": "object"}), json_schema=False)

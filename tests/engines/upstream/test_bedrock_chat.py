@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -35,6 +36,7 @@ from outcrop.engines.engine import (
 from outcrop.engines.upstream.bedrock import Bedrock
 from tests.engines.upstream.server import HELLO, Upstream, ask, event, metadata, spec, stop, text, used
 
+OWN_PROFILE = "arn:aws:bedrock:us-east-1:1:application-inference-profile/abc"
 WEATHER = Tool("get_weather", "Get the weather", {"type": "object", "properties": {"city": {"type": "string"}}})
 LOOP = (
     Message("system", (Text("Be brief."),)),
@@ -262,6 +264,32 @@ def test_counting_where_it_cannot(upstream: Upstream) -> None:
     with pytest.raises(Unsupported, match="counting tokens"):
         used(engine, lambda engine: engine.count_tokens(HELLO))
     assert not engine.able.count_tokens
+
+
+@pytest.mark.parametrize(
+    ("model", "counted"),
+    [
+        ("us.anthropic.x-v1:0", "anthropic.x-v1%3A0"),
+        ("arn:aws:bedrock:us-east-1:1:inference-profile/global.anthropic.x", "anthropic.x"),
+        (OWN_PROFILE, quote(OWN_PROFILE, safe="")),
+        ("usual.model", "usual.model"),
+    ],
+)
+def test_counting_is_by_the_model_of_a_profile(upstream: Upstream, model: str, counted: str) -> None:
+    upstream.says(200, {"inputTokens": 12})
+    used(Bedrock(spec(upstream, model=model)), lambda engine: engine.count_tokens(HELLO))
+    assert upstream.seen[-1].raw_path == f"/model/{counted}/count-tokens"
+
+
+def test_a_proxy_is_not_asked_for_what_is_here(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    upstream.streams(text("Hi"), stop())
+    assert ask(upstream)[0] == TextDelta("Hi")
+    with pytest.raises(EngineFailed, match="cannot be reached"):
+        ask(upstream, url="http://upstream.invalid")
 
 
 @pytest.mark.parametrize(

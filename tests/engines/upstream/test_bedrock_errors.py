@@ -31,16 +31,19 @@ V = "ValidationException"
 NO_TOOLS = "This model doesn't support tool use."
 NO_MODEL = "The provided model identifier is invalid."
 DENIED = (UpstreamError, "denied", "The upstream of ours refused Outcrop's own credentials.")
-MISSING = "The upstream of ours has no such model: "
+MISSING = (UpstreamError, "missing", "The upstream of ours does not have the model.")
+
+TOO_LONG = (ContextOverflow, None, str(ContextOverflow(9, 8)))
 
 CASES = [
     (400, V, WRAPPED + "top_k: bad", (InvalidRequest, None, "top_k: bad")),
     (400, V, NO_TOOLS, (UpstreamError, "invalid", NO_TOOLS)),
     (400, V, "Input is too long for requested model.", (ContextOverflow, None, str(ContextOverflow(None, None)))),
-    (400, V, "prompt is too long: 9 tokens > 8 maximum", (ContextOverflow, None, str(ContextOverflow(9, 8)))),
-    (400, V, WRAPPED + "prompt is too long: 9 tokens > 8 maximum", (ContextOverflow, None, str(ContextOverflow(9, 8)))),
-    (400, V, NO_MODEL, (UpstreamError, "missing", MISSING + NO_MODEL)),
-    (404, "ResourceNotFoundException", "No such", (UpstreamError, "missing", MISSING + "No such")),
+    (400, V, "prompt is too long: 9 tokens > 8 maximum", TOO_LONG),
+    (400, V, WRAPPED + "prompt is too long: 9 tokens > 8 maximum", TOO_LONG),
+    (400, V, NO_MODEL, MISSING),
+    (400, V, "Too many input tokens. Max input tokens: 8, request input token count: 9", TOO_LONG),
+    (404, "ResourceNotFoundException", "No such", MISSING),
     (403, "AccessDeniedException", "User: arn:aws:iam::1:user/op is not authorized", DENIED),
     (403, "UnrecognizedClientException", "The security token is invalid.", DENIED),
     (429, "ThrottlingException", "Too many tokens", (EngineBusy, None, "Too many tokens")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ SCRIPT = {
         *({"contains": f"{kind} before", "error": {"kind": kind, "message": "At once."}} for kind in FAILURES),
         {"after_tool_result": True, "text": "It rains in Oslo."},
         {"contains": "weather", "reasoning": "A tool knows.", "text": "I look.", "tool_calls": [CALL]},
+        {"contains": "slowly", "text": "word " * 400, "delta_delay_ms": 50},
         {"contains": "cached", "text": "Yes.", "cached_tokens": 1},
         {"contains": "count", "text": "one two END three"},
         {"contains": "extract", "text": '{"name": "Maria"}'},
@@ -185,6 +187,21 @@ def test_counting_is_the_same(theirs: Server, ours: Server) -> None:
     assert counts[0] == counts[1] > 0
 
 
+def test_a_caller_who_goes_away_frees_the_upstream(theirs: Server, ours: Server) -> None:
+    stream = client(ours).converse_stream(**asked(messages=[user("slowly")], inferenceConfig={"maxTokens": 400}))[
+        "stream"
+    ]
+    for event in stream:
+        if "contentBlockDelta" in event:
+            break
+    stream.close()
+    for _ in range(200):
+        if "ClientDisconnected" in theirs.log:
+            break
+        time.sleep(0.05)
+    assert "ClientDisconnected" in theirs.log
+
+
 def native(words: str) -> bytes:
     return orjson.dumps(
         {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 60, "messages": [user(words)]}
@@ -252,7 +269,8 @@ def test_a_key_of_bedrock_and_an_upstream_without_the_model(theirs: Server, tmp_
     ) as server:
         code, status, message = refused(server, "Hello", "converse")
         assert (code, status) == ("ResourceNotFoundException", 404)
-        assert message == f"The upstream of {MODEL} has no such model: The provided model identifier is invalid."
+        assert message == f"The upstream of {MODEL} does not have the model."
+        assert "The provided model identifier is invalid" in server.log
         assert made not in server.log
 
 

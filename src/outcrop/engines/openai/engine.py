@@ -186,4 +186,4 @@ def _http(spec: ModelSpec) -> Http:
         )
     url = spec.url or OPENAI
     headers = {} if key is None else {"authorization": f"Bearer {key}"}
-    return Http(url, name=url, headers=headers, key=key, silence_seconds=spec.silence_seconds)
+    return Http(url, name=spec.id, headers=headers, key=key, silence_seconds=spec.silence_seconds)

@@ -197,9 +197,9 @@ def error_of(status: int, body: bytes, headers: Mapping[str, str], name: str) ->
         return InvalidRequest(message)
     if status in (401, 403):
         # What it says of the key is for the operator.
-        return Upstream("denied", f"{name} refused its key.", status=status, detail=message)
+        return Upstream("denied", f"The server of {name} refused its key.", status=status, detail=message)
     if status == 404:
-        return Upstream("missing", f"{name} answered 404: {message}", status=status)
+        return Upstream("missing", f"The server of {name} does not have the model: {message}", status=status)
     return EngineFailed(f"{name} answered {status}: {message}", status)
 
 

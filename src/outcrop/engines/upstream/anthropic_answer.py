@@ -124,7 +124,7 @@ def _error(status: int, message: str, headers: Mapping[str, str], name: str) -> 
     if status in (401, 402, 403):
         return Upstream("denied", f"The upstream of {name} refused Outcrop's own key.", status=status, detail=message)
     if status == 404:
-        return Upstream("missing", f"The upstream of {name} has no such model: {message}", status=status)
+        return Upstream("missing", f"The upstream of {name} does not have the model.", status=status, detail=message)
     if status == 429:
         return EngineBusy(message, retry_after(headers))
     if status in (408, 504):

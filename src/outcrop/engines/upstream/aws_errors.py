@@ -19,7 +19,11 @@ from outcrop.engines.engine import (
 )
 
 MODELS_WORDS = "The model returned the following errors: "
-_TOO_LONG = re.compile(r"Input is too long for requested model|prompt is too long: (\d+) tokens > (\d+) maximum")
+_TOO_LONG = re.compile(
+    r"Input is too long for requested model"
+    r"|prompt is too long: (?P<tokens>\d+) tokens > (?P<limit>\d+) maximum"
+    r"|Too many input tokens\. Max input tokens: (?P<most>\d+), request input token count: (?P<given>\d+)"
+)
 _NO_MODEL = re.compile(
     r"The provided model identifier is invalid|Invocation of model ID .* with on-demand throughput isn.t supported"
 )
@@ -80,8 +84,8 @@ def _error(
 def _invalid(text: str, status: int | None, name: str) -> EngineError:
     words = text.removeprefix(MODELS_WORDS)
     if (long := _TOO_LONG.search(words)) is not None:
-        tokens, limit = (None if number is None else int(number) for number in long.groups())
-        return ContextOverflow(tokens, limit)
+        tokens, limit = long["tokens"] or long["given"], long["limit"] or long["most"]
+        return ContextOverflow(int(tokens) if tokens else None, int(limit) if limit else None)
     if _NO_MODEL.search(words):
         return _missing(text, status, name)
     # Converse puts its own words before the model's again; what Bedrock itself says stays as it is.
@@ -89,7 +93,8 @@ def _invalid(text: str, status: int | None, name: str) -> EngineError:
 
 
 def _missing(text: str, status: int | None, name: str) -> Upstream:
-    return Upstream("missing", f"The upstream of {name} has no such model: {text}", status=status)
+    # What it says may name an ARN of the operator's.
+    return Upstream("missing", f"The upstream of {name} does not have the model.", status=status, detail=text)
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -34,6 +35,9 @@ from outcrop.engines.upstream.identity import Identity
 from outcrop.settings import ModelSpec
 
 _JSON = {"content-type": "application/json", "accept": "application/json"}
+_PROFILE = re.compile(
+    r"(?:arn:[^:]+:bedrock:[^/]+:inference-profile/)?(?:us|eu|apac|jp|au|us-gov|global)\.(?P<model>.+)"
+)
 # Requests for vectors that are under way at once for one call.
 _VECTORS_AT_ONCE = 8
 
@@ -45,7 +49,7 @@ class Bedrock:
         """EngineError with a sentence for settings that cannot be used."""
         self.spec = spec
         self._model = spec.model or spec.id
-        self._path = f"/model/{quote(self._model, safe='')}"
+        self._path = _path(self._model)
         self._kind = vectors.kind_of(self._model)
         if spec.embeddings and self._kind not in vectors.TEXTS_AT_ONCE:
             raise EngineError(
@@ -129,9 +133,9 @@ class Bedrock:
             raise Unsupported("counting tokens")
         body = orjson.dumps({"input": {"converse": counted_body(request)}})
         try:
-            answer = _parsed((await self._aws.post(f"{self._path}/count-tokens", body, _JSON)).body)
+            answer = _parsed((await self._aws.post(f"{_path(_base(self._model))}/count-tokens", body, _JSON)).body)
         except Upstream as problem:
-            if problem.kind == "invalid" and "support counting tokens" in str(problem):
+            if problem.kind == "missing" or (problem.kind == "invalid" and "support counting tokens" in str(problem)):
                 self._counts = False
                 raise Unsupported("counting tokens") from None
             raise
@@ -196,6 +200,16 @@ class Bedrock:
         async with aclosing(self._aws.events(f"{self._path}/invoke-with-response-stream", body, given)) as messages:
             async for message in messages:
                 yield _inner_bytes(message.payload)
+
+
+def _path(model: str) -> str:
+    return f"/model/{quote(model, safe='')}"
+
+
+def _base(model: str) -> str:
+    """Counting is by the ids of models, not by those of system-defined inference profiles."""
+    profile = _PROFILE.fullmatch(model)
+    return profile["model"] if profile else model
 
 
 def _inner_bytes(payload: bytes) -> bytes:
