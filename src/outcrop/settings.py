@@ -5,11 +5,13 @@ Looked for in `--settings`, `$OUTCROP_SETTINGS`, `$OUTCROP_HOME/settings.toml`; 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
 from pathlib import Path
 from typing import Literal
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
@@ -58,6 +60,20 @@ class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     traces: str | None = None
 
 
+class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where accounts, keys and resources are kept: the SQLite file `outcrop.db` in the data folder, or a PostgreSQL database.
+
+    `url` is its address, such as `postgresql://outcrop@db.example/outcrop`; the password is better in `PGPASSWORD` or in
+    `~/.pgpass`.
+    """
+
+    url: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.url is not None and not self.url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("a database's url begins with postgresql://; without one it is a file in the data folder")
+
+
 class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Limits for engines that run on this machine.
 
@@ -83,7 +99,7 @@ class EngineSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     is the GGUF file that turns images into embeddings (llamacpp); `python` the interpreter that has vLLM, if not
     Outcrop's own. What an engine elsewhere can do is taken from here: `images`, `tools`, `json_schema`, `reasoning`,
     `streaming`, `embeddings`. `concurrency`: how many requests it works on at once; none: the `slots` of a llama.cpp
-    model, and no limit elsewhere. `queue`: how many more may wait; none: 32 for each that works. `cloud`: an
+    model, and no limit elsewhere. `queue`: how many more may wait; none: 8 for each that works. `cloud`: an
     OpenAI-compatible server that takes OpenAI's own parameters and no others; none: by its URL. `silence_seconds`: how long such an engine may say nothing before it is given up.
     """
 
@@ -191,7 +207,8 @@ def engines_of(spec: ModelSpec) -> tuple[ModelSpec, ...]:
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`aliases` maps an id or a pattern with `*` (`anthropic.*`) to a catalogue id; the longest matching pattern wins.
 
-    `network = "none"`: nothing leaves this machine; an engine elsewhere is refused at start, and so is `outcrop pull`.
+    `network = "none"`: nothing leaves this machine; an engine or a database elsewhere is refused at start, and so is
+    `outcrop pull`.
     """
 
     region: str = "us-east-1"
@@ -199,6 +216,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: Server = Server()
     identity: IdentitySettings = IdentitySettings()
     engines: EngineSettings = EngineSettings()
+    store: StoreSettings = StoreSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     house_model: bool = True
     models: tuple[ModelSpec, ...] = ()
@@ -208,6 +226,30 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def home() -> Path:
     """The data folder: `$OUTCROP_HOME`, else `~/.outcrop`."""
     return Path(os.environ.get("OUTCROP_HOME") or Path.home() / ".outcrop").expanduser()
+
+
+def database_of(settings: Settings, folder: Path) -> Path | str:
+    """The SQLite file in the data folder, or the URL of a PostgreSQL database; SettingsError if it may not be reached."""
+    url = settings.store.url
+    if url is not None and settings.network == "none" and not _on_this_machine(url):
+        raise SettingsError('network is "none", and the database of [store] url is not on this machine.')
+    return url or folder / "outcrop.db"
+
+
+def _on_this_machine(url: str) -> bool:
+    """Whether each host that a database's URL names is a loopback address or the folder of a Unix socket."""
+    parts = urlsplit(url)
+    given = parse_qs(parts.query)
+    named = [unquote(parts.netloc.rpartition("@")[2]), *given.get("host", []), *given.get("hostaddr", [])]
+    hosts = [re.sub(r":\d*$|[\[\]]", "", host) for text in named for host in text.split(",") if host]
+    return all(host.startswith("/") or host == "localhost" or _is_loopback(host) for host in hosts)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def load(path: Path | None = None) -> Settings:

@@ -22,7 +22,7 @@ _RANKS: dict[Tier, int] = {"priority": 0, "default": 1, "flex": 2}
 _tier: ContextVar[Tier] = ContextVar("outcrop_tier", default="default")
 
 # Waiting requests for each that may run, where the settings do not say.
-WAITING_EACH = 32
+WAITING_EACH = 8
 # What an answer is taken to last until one has ended.
 FIRST_GUESS_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
