@@ -1,0 +1,181 @@
+"""What the holder of a job does with it: claim, renew, checkpoint, release, settle.
+
+Each write names the fence it is made under and touches nothing when another has claimed the job since, or it has ended:
+whoever wakes up late writes nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from outcrop.jobs.job import Job, at, job_of, to_json
+from outcrop.jobs.work import Outcome
+from outcrop.store.database import Database, Transaction
+
+# Of one attempt; a job that talks without end keeps its newest lines.
+KEPT_LINES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A claim: valid as long as nobody else has claimed the job since."""
+
+    job_id: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    done: float
+    total: float | None
+    metrics: dict[str, float]
+
+
+def claim(database: Database, kinds: Collection[str], holder: str, now: datetime, lease: timedelta) -> Job | None:
+    """Take the job whose turn it is, of these kinds, or None if none waits.
+
+    Accounts take turns: the one that holds fewest comes first, then the one whose last turn is longest ago, then the
+    older job. A lease that ran out is a crash that nobody was left to write down. In PostgreSQL two may choose the same
+    row; the outer condition is looked at again once the first has committed, and the second gets none.
+    """
+    moment, marks = at(now), ", ".join("?" * len(kinds))
+    due = f"ended_at IS NULL AND kind IN ({marks}) AND not_before <= ? AND (lease_until IS NULL OR lease_until < ?)"
+    given = [*kinds, moment, moment]
+    # Reading waits for no writer, and mostly there is nothing to claim.
+    if database.one(f"SELECT 1 AS found FROM jobs WHERE {due} LIMIT 1", *given) is None:  # noqa: S608
+        return None
+    statement = f"""
+        UPDATE jobs SET
+            fence = fence + 1, holder = ?, lease_until = ?, claimed_at = ?, updated_at = ?,
+            started_at = coalesce(started_at, ?),
+            status = CASE status WHEN 'queued' THEN 'running' ELSE status END,
+            crashes = CASE WHEN lease_until IS NULL THEN crashes ELSE crashes + 1 END,
+            problem = CASE WHEN lease_until IS NULL THEN problem ELSE 'the server that ran it went away' END
+        WHERE id = (
+            SELECT id FROM jobs AS waiting WHERE {due}
+            ORDER BY
+                (SELECT count(*) FROM jobs AS held
+                    WHERE held.account_id = waiting.account_id AND held.lease_until >= ?),
+                (SELECT coalesce(max(turn.claimed_at), '') FROM jobs AS turn
+                    WHERE turn.account_id = waiting.account_id),
+                created_at, id
+            LIMIT 1
+        ) AND ended_at IS NULL AND (lease_until IS NULL OR lease_until < ?)
+        RETURNING *
+    """  # noqa: S608 - only question marks are put in
+    with database.transaction() as transaction:
+        rows = transaction.query(
+            statement, holder, at(now + lease), moment, moment, moment, *given, moment, moment
+        )  # fmt: skip
+    return job_of(rows[0]) if rows else None
+
+
+def renew(
+    transaction: Transaction, hold: Hold, now: datetime, lease: timedelta, progress: Progress | None
+) -> str | None:
+    """Hold on for another lease, and write progress if there is any. The job's status, or None: it is lost."""
+    rows = transaction.query(
+        "UPDATE jobs SET lease_until = ? WHERE id = ? AND fence = ? AND ended_at IS NULL RETURNING status",
+        at(now + lease),
+        hold.job_id,
+        hold.fence,
+    )
+    if rows and progress is not None:
+        _progress(transaction, hold, now, progress)
+    return str(rows[0]["status"]) if rows else None
+
+
+def checkpoint(
+    transaction: Transaction, hold: Hold, state: Any, now: datetime, progress: Progress | None
+) -> int | None:
+    """Write where the job is, from which its next attempt goes on. Its crashes since it got further; None: it is lost.
+
+    Being where it was before is not getting further: a job that always crashes behind the same checkpoint must end.
+    """
+    rows = transaction.query(
+        "UPDATE jobs SET crashes = CASE WHEN state = ? THEN crashes ELSE 0 END, state = ?, updated_at = ? "
+        "WHERE id = ? AND fence = ? AND ended_at IS NULL RETURNING crashes",
+        to_json(state),
+        to_json(state),
+        at(now),
+        hold.job_id,
+        hold.fence,
+    )
+    if rows and progress is not None:
+        _progress(transaction, hold, now, progress)
+    return int(rows[0]["crashes"]) if rows else None
+
+
+def release(transaction: Transaction, hold: Hold, now: datetime, not_before: datetime, problem: str | None) -> bool:
+    """Give an open job back, to be claimed again from `not_before` on; `problem` is that of a crash. False: lost.
+
+    One that was asked to stop in the meantime does not wait.
+    """
+    touched = transaction.execute(
+        "UPDATE jobs SET lease_until = NULL, holder = NULL, updated_at = ?, "
+        "not_before = CASE WHEN status = 'stopping' THEN ? ELSE ? END, "
+        "crashes = crashes + ?, problem = coalesce(?, problem) "
+        "WHERE id = ? AND fence = ? AND ended_at IS NULL",
+        at(now),
+        at(now),
+        at(not_before),
+        0 if problem is None else 1,
+        problem,
+        hold.job_id,
+        hold.fence,
+    )
+    return touched > 0
+
+
+def settle(transaction: Transaction, hold: Hold, outcome: Outcome, now: datetime) -> Job | None:
+    """End the job. One that was asked to stop does not complete: it has stopped. None: it is lost, or had ended."""
+    moment = at(now)
+    rows = transaction.query(
+        "UPDATE jobs SET status = CASE WHEN status = 'stopping' AND ? = 'completed' THEN 'stopped' ELSE ? END, "
+        "reason = ?, result = ?, ended_at = ?, updated_at = ?, lease_until = NULL, holder = NULL "
+        "WHERE id = ? AND fence = ? AND ended_at IS NULL RETURNING *",
+        outcome.status,
+        outcome.status,
+        outcome.reason,
+        None if outcome.result is None else to_json(outcome.result),
+        moment,
+        moment,
+        hold.job_id,
+        hold.fence,
+    )
+    return job_of(rows[0]) if rows else None
+
+
+def say(transaction: Transaction, hold: Hold, lines: Sequence[tuple[int, datetime, str]]) -> None:
+    """Write numbered lines; one that is there already stays as it is. The caller has written under this fence before."""
+    for number, said_at, line in lines:
+        transaction.execute(
+            "INSERT INTO job_lines (job_id, fence, number, said_at, line) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            hold.job_id,
+            hold.fence,
+            number,
+            at(said_at),
+            line,
+        )
+    if lines:
+        transaction.execute(
+            "DELETE FROM job_lines WHERE job_id = ? AND fence = ? AND number <= ?",
+            hold.job_id,
+            hold.fence,
+            lines[-1][0] - KEPT_LINES,
+        )
+
+
+def _progress(transaction: Transaction, hold: Hold, now: datetime, progress: Progress) -> None:
+    transaction.execute(
+        "UPDATE jobs SET done = ?, total = ?, metrics = ?, progress_at = ? WHERE id = ? AND fence = ?",
+        progress.done,
+        progress.total,
+        to_json(progress.metrics),
+        at(now),
+        hold.job_id,
+        hold.fence,
+    )

@@ -1,0 +1,89 @@
+"""The thread in which a server runs jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from random import Random
+
+from outcrop.jobs.kinds import Kind, registered
+from outcrop.jobs.processes import Processes
+from outcrop.jobs.supervisor import Supervisor, Timing
+from outcrop.store.database import Database
+
+logger = logging.getLogger("outcrop.jobs")
+
+
+class Service:
+    """Starts with the server and ends with it. `limits` say how many of a kind run at once, where not the kind itself."""
+
+    def __init__(
+        self,
+        database: Database,
+        logs: Path,
+        *,
+        at_once: int,
+        clock: Callable[[], datetime],
+        limits: Mapping[str, int] | None = None,
+        timing: Timing | None = None,
+        kinds: Mapping[str, Kind] | None = None,
+    ) -> None:
+        self._timing = timing or Timing()
+        self._processes = Processes(logs, self._timing.lease)
+        self._kinds = _limited(registered() if kinds is None else kinds, limits or {})
+        self._supervisor = Supervisor(
+            database,
+            self._kinds,
+            self._processes.start,
+            name=f"{socket.gethostname()}:{os.getpid()}",
+            at_once=at_once,
+            clock=clock,
+            monotonic=time.monotonic,
+            random=Random(secrets.randbits(64)),  # noqa: S311 - only for pauses
+            timing=self._timing,
+        )
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Nothing is started where no room has jobs."""
+        if self._kinds:
+            self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Ends the processes of all jobs and gives the jobs back; they go on from their last checkpoint."""
+        self._closing.set()
+        self._processes.wake()
+        if self._thread is not None:
+            self._thread.join()
+        self._processes.close()
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._closing.is_set():
+            try:
+                messages, ended = self._processes.receive(due - time.monotonic())
+                for hold, message in messages:
+                    self._supervisor.heard(hold, message)
+                if ended or time.monotonic() >= due:
+                    self._supervisor.tick()
+                    due = time.monotonic() + self._timing.tick
+            except Exception:
+                # What goes wrong with one job must not end all of them; leases run out if it goes on.
+                logger.exception("unhandled while running jobs")
+                due = time.monotonic() + self._timing.tick
+                self._closing.wait(0.1)
+        self._supervisor.close()
+
+
+def _limited(kinds: Mapping[str, Kind], limits: Mapping[str, int]) -> dict[str, Kind]:
+    return {name: dataclasses.replace(kind, at_once=limits.get(name, kind.at_once)) for name, kind in kinds.items()}
