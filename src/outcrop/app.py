@@ -31,6 +31,7 @@ from outcrop.identity.authenticate import Authenticator
 from outcrop.identity.caller import Caller
 from outcrop.identity.credentials import Credentials
 from outcrop.identity.first_start import ensure_administrator
+from outcrop.identity.sessions import Sessions
 from outcrop.models.catalogue import Catalogue
 from outcrop.models.specs import all_specs
 from outcrop.request import HttpRequest
@@ -108,6 +109,7 @@ class App:
         )
         self.authenticator = Authenticator(
             Credentials(database, vault),
+            Sessions(vault),
             clock=self.parts.clock,
             window_seconds=settings.identity.window_seconds,
             insecure_no_auth=settings.identity.insecure_no_auth,

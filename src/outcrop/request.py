@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 class HttpRequest:
     """`raw_path` and `query` are exactly the received bytes (latin-1), still percent-encoded; header names are lower case.
 
-    `headers` keeps repeated headers in order; `header(name)` is the first value.
+    `source_ip` is the address that it came from. `headers` keeps repeated headers in order; `header(name)` is the first value.
     """
 
     method: str
@@ -18,6 +18,7 @@ class HttpRequest:
     headers: list[tuple[str, str]]
     body: bytes = b""
     scheme: str = "http"
+    source_ip: str | None = None
     _index: dict[str, str] | None = field(default=None, repr=False)
 
     def header(self, name: str) -> str | None:

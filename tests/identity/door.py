@@ -21,6 +21,7 @@ from outcrop.identity.caller import Caller
 from outcrop.identity.credentials import Credentials
 from outcrop.identity.first_start import Administrator, ensure_administrator
 from outcrop.identity.keyring import Keyring
+from outcrop.identity.sessions import Sessions
 from outcrop.request import HttpRequest
 from outcrop.store.database import Database
 from outcrop.store.keyfile import Vault
@@ -48,6 +49,7 @@ class Door:
     def knock(self, request: HttpRequest, service: str = "bedrock-runtime", body_hash: str | None = None) -> Caller:
         authenticator = Authenticator(
             self.credentials,
+            Sessions(self.vault),
             clock=self.clock,
             window_seconds=self.window_seconds,
             insecure_no_auth=self.insecure,

@@ -105,6 +105,19 @@ def user(account: str, name: str) -> str:
     return str(Arn("aws", "iam", "", account, f"user/{name}"))
 
 
+def role(account: str, name: str) -> str:
+    return str(Arn("aws", "iam", "", account, f"role/{name}"))
+
+
+def policy(account: str, name: str) -> str:
+    return str(Arn("aws", "iam", "", account, f"policy/{name}"))
+
+
+def assumed_role(account: str, role_name: str, session: str) -> str:
+    """The ARN of a session of a role."""
+    return str(Arn("aws", "sts", "", account, f"assumed-role/{role_name}/{session}"))
+
+
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Arn:
     """Raises ValueError if `text` is no ARN."""

@@ -19,10 +19,12 @@ from outcrop.identity.bearer import LONG_TERM, MAX_SHORT_TERM_SECONDS, MAX_TOKEN
 from outcrop.identity.caller import Caller
 from outcrop.identity.claim import Claim, from_header, from_query
 from outcrop.identity.credentials import AccessKey, Credentials
+from outcrop.identity.sessions import Sessions
 from outcrop.request import HttpRequest
 
-# All of Bedrock's services sign as this one.
+# All of Bedrock's services sign as this one; the token service has its own name.
 SIGNING_NAME = "bedrock"
+STS = "sts"
 AUTHORITY = ":authority"
 # Any name is served, but it goes into ARNs and tables.
 REGION = re.compile(r"[a-z0-9-]{1,40}")
@@ -35,18 +37,20 @@ class Authenticator:
     def __init__(
         self,
         credentials: Credentials,
+        sessions: Sessions,
         *,
         clock: Callable[[], datetime],
         window_seconds: int = 300,
         insecure_no_auth: bool = False,
     ) -> None:
         self._credentials = credentials
+        self._sessions = sessions
         self._clock = clock
         self._window = window_seconds
         self._insecure = insecure_no_auth
 
     def authenticate(self, request: HttpRequest, service: str, *, body_hash: str | None = None) -> Caller:
-        """Who sent `request` to `service` (`bedrock`, `bedrock-runtime`, `bedrock-agent` or `bedrock-agent-runtime`).
+        """Who sent `request` to `service` (`bedrock`, `bedrock-runtime`, `bedrock-agent`, `bedrock-agent-runtime`, `sts`).
 
         `body_hash` is the SHA-256 of the body in hexadecimal, where the caller has it already. Raises AwsError with
         AWS's own code and sentence for everything that is not proven.
@@ -60,20 +64,22 @@ class Authenticator:
         if authorization is None:
             if not presigned:
                 raise refusals.missing_token()
-            return self._presigned(request, headers, body_hash)
+            return self._presigned(request, headers, body_hash, service)
         if presigned:
             raise refusals.incomplete("Only one of an Authorization header and a presigned query may be given.")
         if authorization[:7].lower() == "bearer ":
             return self._bearer(authorization[7:].strip(), service)
         claim = from_header(authorization, headers)
-        key = self._key_of(claim, headers.get("x-amz-security-token"))
+        key = self._key_of(claim, headers.get("x-amz-security-token"), service)
         self._check_window(claim)
         _check_signature(claim, key, request, headers, sigv4.canonical_query(query), body_hash)
         return key.caller("sigv4", claim.scope.region)
 
-    def _presigned(self, request: HttpRequest, headers: Mapping[str, str], body_hash: str | None) -> Caller:
+    def _presigned(
+        self, request: HttpRequest, headers: Mapping[str, str], body_hash: str | None, service: str
+    ) -> Caller:
         claim = from_query(request.query)
-        key = self._key_of(claim, _session_token(request.query, headers))
+        key = self._key_of(claim, _session_token(request.query, headers), service)
         self._check_life(claim)
         query = sigv4.canonical_query(request.query, without="X-Amz-Signature")
         _check_signature(claim, key, request, headers, query, body_hash)
@@ -101,7 +107,7 @@ class Authenticator:
         request = presigned_request(token)
         try:
             claim = from_query(request.query)
-            key = self._key_of(claim, _session_token(request.query, {}))
+            key = self._key_of(claim, _session_token(request.query, {}), SIGNING_NAME)
             headers = dict(request.headers)
             query = sigv4.canonical_query(request.query, without="X-Amz-Signature")
             _check_signature(claim, key, request, headers, query, None)
@@ -117,12 +123,15 @@ class Authenticator:
         if now >= claim.time + min(claim.expires or 0, MAX_SHORT_TERM_SECONDS):
             raise refusals.expired_bearer()
 
-    def _key_of(self, claim: Claim, session_token: str | None) -> AccessKey:
-        key = self._credentials.access_key(claim.scope.access_key_id)
-        # There are no temporary credentials here yet, so whatever a session token stands for is unknown.
-        if key is None or session_token:
+    def _key_of(self, claim: Claim, session_token: str | None, service: str) -> AccessKey:
+        key_id = claim.scope.access_key_id
+        key = self._sessions.key(key_id, session_token) if session_token else self._credentials.access_key(key_id)
+        if key is None:
             raise refusals.unknown_key()
-        _check_scope(claim)
+        session = key.principal.session
+        if session is not None and self._clock().timestamp() >= session.expires_at:
+            raise refusals.expired_token()
+        _check_scope(claim, STS if service == STS else SIGNING_NAME)
         return key
 
     def _check_window(self, claim: Claim) -> None:
@@ -168,9 +177,9 @@ def _claimed_region(request: HttpRequest) -> str | None:
     return region if REGION.fullmatch(region) else None
 
 
-def _check_scope(claim: Claim) -> None:
+def _check_scope(claim: Claim, signing_name: str) -> None:
     scope = claim.scope
-    if fault := _fault_of(scope.text):
+    if fault := _fault_of(scope.text, signing_name):
         raise refusals.invalid(fault)
     if scope.date != claim.timestamp[:8]:
         raise refusals.invalid(
@@ -182,10 +191,10 @@ def _check_scope(claim: Claim) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _fault_of(scope: str) -> str | None:
+def _fault_of(scope: str, signing_name: str) -> str | None:
     _, region, service, terminator = scope.split("/")
-    if service != SIGNING_NAME:
-        return f"Credential should be scoped to correct service: '{SIGNING_NAME}'."
+    if service != signing_name:
+        return f"Credential should be scoped to correct service: '{signing_name}'."
     if terminator != sigv4.TERMINATOR:
         return f"Credential should be scoped with a valid terminator: '{sigv4.TERMINATOR}'."
     return None if REGION.fullmatch(region) else "Credential should be scoped to a valid Region."

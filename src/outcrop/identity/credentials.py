@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from outcrop.identity import arns
-from outcrop.identity.caller import Caller, Kind
+from outcrop.identity.caller import Caller, Kind, Session
 from outcrop.store.database import Database, Row
 from outcrop.store.keyfile import Vault
 
@@ -32,15 +32,18 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whose key it is."""
+    """Whose key it is: a user's, or a role's in a session that is called `user_name`."""
 
     account: str
     user_id: str
     user_name: str
+    session: Session | None = None
 
     @property
     def arn(self) -> str:
-        return arns.user(self.account, self.user_name)
+        if self.session is None:
+            return arns.user(self.account, self.user_name)
+        return arns.assumed_role(self.account, self.session.role_arn.rpartition("/")[2], self.user_name)
 
 
 @dataclass(slots=True)
@@ -76,8 +79,8 @@ class Credentials:
         self._database = database
         self._vault = vault
         self._hash_key = vault.subkey("api-keys")
-        self._access_keys: _Memory[AccessKey] = _Memory(database, self._read_access_key)
-        self._api_keys: _Memory[ApiKey] = _Memory(database, self._read_api_key)
+        self._access_keys: Memory[AccessKey] = Memory(database, self._read_access_key)
+        self._api_keys: Memory[ApiKey] = Memory(database, self._read_api_key)
 
     def access_key(self, key_id: str) -> AccessKey | None:
         """The access key, or None if there is none or it was revoked."""
@@ -90,7 +93,8 @@ class Credentials:
     def administrator(self) -> Principal:
         """The user that the first start made. LookupError before the first start."""
         row = self._database.one(
-            "SELECT account_id, id AS user_id, name FROM users WHERE name = ? ORDER BY created_at LIMIT 1",
+            "SELECT u.account_id, u.id AS user_id, u.name FROM users u JOIN accounts a ON a.id = u.account_id "
+            "WHERE u.name = ? ORDER BY a.number, a.created_at LIMIT 1",
             ADMINISTRATOR,
         )
         if row is None:
@@ -118,7 +122,7 @@ class Credentials:
         return ApiKey(row["id"], _principal(row), posix(row["expires_at"]))
 
 
-class _Memory(Generic[K]):
+class Memory(Generic[K]):
     """What `read` found, until somebody writes to the database. Unknown keys are never remembered."""
 
     def __init__(self, database: Database, read: Callable[[str], K | None]) -> None:
@@ -168,4 +172,6 @@ def _principal(row: Row) -> Principal:
 
 
 def _caller(principal: Principal, key_id: str, kind: Kind, region: str | None) -> Caller:
-    return Caller(principal.account, principal.arn, principal.user_id, key_id, kind, region)
+    session = principal.session
+    user_id = principal.user_id if session is None else f"{principal.user_id}:{principal.user_name}"
+    return Caller(principal.account, principal.arn, user_id, key_id, kind, region, session)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from outcrop.identity.credentials import ADMINISTRATOR, iso
-from outcrop.identity.keyring import Keyring, KeyringError, NewAccessKey, add_access_key, add_user
+from outcrop.identity import accounts
+from outcrop.identity.credentials import ADMINISTRATOR, Principal
+from outcrop.identity.keyring import Keyring, KeyringError, NewAccessKey, add_access_key
+from outcrop.identity.policies import managed
+from outcrop.identity.policies import rows as policies
 from outcrop.store.database import Database, Transaction
-from outcrop.store.ids import account_id
 from outcrop.store.keyfile import Vault
 
 SERVICES = ("BEDROCK", "BEDROCK_RUNTIME", "BEDROCK_AGENT", "BEDROCK_AGENT_RUNTIME")
@@ -29,29 +31,34 @@ def ensure_administrator(database: Database, vault: Vault) -> Administrator | No
     """
     with database.transaction() as transaction:
         if transaction.one("SELECT id FROM accounts LIMIT 1") is None:
-            return _make(transaction, vault)
+            return make_account(transaction, vault)
     Keyring(database, vault).newest_access_key()
     return None
 
 
-def _make(transaction: Transaction, vault: Vault) -> Administrator:
-    account = account_id()
-    transaction.execute("INSERT INTO accounts (id, created_at) VALUES (?, ?)", account, iso(datetime.now(UTC)))
-    principal = add_user(transaction, account, ADMINISTRATOR)
-    return Administrator(account, principal.arn, add_access_key(transaction, vault, principal))
+def make_account(
+    transaction: Transaction, vault: Vault, name: str | None = None, chosen_id: str | None = None
+) -> Administrator:
+    """An account with an administrator, who may do everything in it, and his access key."""
+    account = accounts.add_account(transaction, name, chosen_id)
+    made = accounts.add_user(transaction, account.id, ADMINISTRATOR)
+    policies.attach(transaction, made.id, managed.ADMINISTRATOR)
+    key = add_access_key(transaction, vault, Principal(account.id, made.id, made.name))
+    return Administrator(account.id, made.arn, key)
 
 
-def exports(folder: Path, *, url: str, ca: Path | None, region: str = "us-east-1") -> dict[str, str]:
+def exports(
+    folder: Path, *, url: str, ca: Path | None, region: str = "us-east-1", database: Path | str | None = None
+) -> dict[str, str]:
     """The environment variables that point AWS's SDKs at the server on `url`, made on first use.
 
-    `ca` is the authority's certificate of a server with TLS. Raises KeyringError if the administrator has no key left.
+    `ca` is the authority's certificate of a server with TLS; `database` is where the database is, if not in the data
+    folder. Raises KeyringError if the administrator has no key left.
     """
-    database, vault = Database.open(folder / "outcrop.db"), Vault.open(folder)
-    try:
-        ensure_administrator(database, vault)
-        key = Keyring(database, vault).newest_access_key()
-    finally:
-        database.close()
+    opened, vault = Database.open(database or folder / "outcrop.db"), Vault.open(folder)
+    with contextlib.closing(opened):
+        ensure_administrator(opened, vault)
+        key = Keyring(opened, vault).newest_access_key()
     if key is None:
         raise KeyringError("The administrator has no active access key. Run: outcrop keys create")
     variables = {"AWS_ACCESS_KEY_ID": key[0], "AWS_SECRET_ACCESS_KEY": key[1]}

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import base64
-import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from outcrop.identity import accounts
+from outcrop.identity.accounts import IdentityError
 from outcrop.identity.bearer import new_long_term_key
 from outcrop.identity.credentials import ADMINISTRATOR, Principal, api_key_hash, iso, posix
+from outcrop.identity.policies import rows as policies
 from outcrop.store.database import Database, Row, Transaction
 from outcrop.store.ids import BASE32, new_id
 from outcrop.store.keyfile import Vault
 
-# IAM's rule for user names, and the longest age of a service-specific credential in days.
-_USER_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
+# The longest age of a service-specific credential in days.
 MAX_DAYS = 36_600
 
-
-class KeyringError(Exception):
-    """A sentence for the person who manages keys."""
+KeyringError = IdentityError
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,11 @@ class NewApiKey:
 
 @dataclass(frozen=True, slots=True)
 class ListedKey:
-    """`kind` is `access-key` or `api-key`, `status` is `Active`, `Revoked` or `Expired`."""
+    """`account` is its user's; `kind` is `access-key` or `api-key`, `status` is `Active`, `Revoked` or `Expired`."""
 
     id: str
     kind: str
+    account: str
     user_name: str
     status: str
     created_at: str
@@ -56,9 +57,18 @@ class ListedKey:
 
 
 class Keyring:
-    def __init__(self, database: Database, vault: Vault) -> None:
+    """The keys of all accounts. New ones are for users of `account` (an id or a name), the first one if it is None.
+
+    A user who is not there yet is made, and may do what `policies` (names or ARNs) allow.
+    """
+
+    def __init__(
+        self, database: Database, vault: Vault, *, account: str | None = None, policies: Sequence[str] = ()
+    ) -> None:
         self._database = database
         self._vault = vault
+        self._account = account
+        self._policies = policies
 
     def create_access_key(self, user_name: str = ADMINISTRATOR) -> NewAccessKey:
         """An access key for the user, who is made if there is none of that name."""
@@ -90,14 +100,22 @@ class Keyring:
     def listed(self) -> list[ListedKey]:
         """All keys, the oldest first, the revoked ones too."""
         rows = self._database.query(
-            "SELECT k.id AS id, 'access-key' AS kind, u.name, "
+            "SELECT k.id AS id, 'access-key' AS kind, u.account_id, u.name, "
             "k.created_at AS created_at, NULL AS expires_at, k.revoked_at "
             "FROM access_keys k JOIN users u ON u.id = k.user_id "
-            "UNION ALL SELECT k.id, 'api-key' AS kind, u.name, k.created_at, k.expires_at, k.revoked_at "
+            "UNION ALL SELECT k.id, 'api-key' AS kind, u.account_id, u.name, k.created_at, k.expires_at, k.revoked_at "
             "FROM api_keys k JOIN users u ON u.id = k.user_id ORDER BY created_at, id"
         )
         return [
-            ListedKey(row["id"], row["kind"], row["name"], _status(row), row["created_at"], row["expires_at"])
+            ListedKey(
+                row["id"],
+                row["kind"],
+                row["account_id"],
+                row["name"],
+                _status(row),
+                row["created_at"],
+                row["expires_at"],
+            )
             for row in rows
         ]
 
@@ -120,33 +138,22 @@ class Keyring:
         """Id and secret of the user's newest active access key."""
         row = self._database.one(
             "SELECT k.id, k.secret FROM access_keys k JOIN users u ON u.id = k.user_id "
-            "WHERE u.name = ? AND k.revoked_at IS NULL ORDER BY k.created_at DESC, k.id LIMIT 1",
+            "WHERE u.account_id = ? AND u.name = ? AND k.revoked_at IS NULL ORDER BY k.created_at DESC, k.id LIMIT 1",
+            accounts.chosen_account(self._database, self._account),
             user_name,
         )
         return None if row is None else (row["id"], self._vault.decrypt(row["secret"], row["id"]).decode())
 
     def _user(self, transaction: Transaction, name: str) -> Principal:
-        row = transaction.one("SELECT id, account_id FROM users WHERE name = ?", name)
-        if row is not None:
-            return Principal(row["account_id"], row["id"], name)
-        account = transaction.one("SELECT id FROM accounts ORDER BY created_at LIMIT 1")
-        if account is None:
-            raise KeyringError("There is no account yet. Run: outcrop serve")
-        return add_user(transaction, account["id"], name)
-
-
-def add_user(transaction: Transaction, account: str, name: str) -> Principal:
-    if not _USER_NAME.fullmatch(name):
-        raise KeyringError("A user name has 1 to 64 letters, digits or any of +=,.@_-")
-    principal = Principal(account, f"AIDA{new_id(16, BASE32)}", name)
-    transaction.execute(
-        "INSERT INTO users (id, account_id, name, created_at) VALUES (?, ?, ?, ?)",
-        principal.user_id,
-        account,
-        name,
-        iso(datetime.now(UTC)),
-    )
-    return principal
+        account = accounts.chosen_account(transaction, self._account)
+        found = accounts.find_user(transaction, account, name)
+        if found is None:
+            found = accounts.add_user(transaction, account, name)
+            for policy in self._policies:
+                policies.attach(transaction, found.id, policies.policy(transaction, account, policy).arn)
+        elif self._policies:
+            raise KeyringError(f"There is a user {name} already. Attach policies with: outcrop policies attach")
+        return Principal(account, found.id, name)
 
 
 def add_access_key(transaction: Transaction, vault: Vault, principal: Principal) -> NewAccessKey:

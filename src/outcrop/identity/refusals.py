@@ -37,6 +37,10 @@ def unknown_key() -> AwsError:
     )
 
 
+def expired_token() -> AwsError:
+    return AwsError("The security token included in the request is expired", code="ExpiredTokenException", status=403)
+
+
 def invalid(message: str = MISMATCH) -> AwsError:
     """The request is signed, but not with this key, for this request, at this time."""
     return AwsError(message, code="InvalidSignatureException", status=403)

@@ -44,6 +44,7 @@ def request_of(scope: Scope, body: bytes) -> HttpRequest:
         headers=headers,
         body=body,
         scheme=scope["scheme"],
+        source_ip=client[0] if (client := scope.get("client")) else None,
     )
 
 
