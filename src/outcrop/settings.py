@@ -93,14 +93,15 @@ class EngineSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """What answers for a model.
 
     `path` is a GGUF file or a Hugging Face folder (llamacpp, vllm); `url` an OpenAI-compatible base URL such as
-    `http://127.0.0.1:8000/v1` (openai), or another address than Amazon's or Anthropic's own (bedrock, anthropic); `model`
-    the name the engine knows it by; `api_key_env` names the environment variable that holds its key; `region` and
-    `profile` are for AWS credentials (bedrock); `script` is the scripted engine's file of prepared answers; `projector`
-    is the GGUF file that turns images into embeddings (llamacpp); `python` the interpreter that has vLLM, if not
-    Outcrop's own. What an engine elsewhere can do is taken from here: `images`, `tools`, `json_schema`, `reasoning`,
-    `streaming`, `embeddings`. `concurrency`: how many requests it works on at once; none: the `slots` of a llama.cpp
-    model, and no limit elsewhere. `queue`: how many more may wait; none: 8 for each that works. `cloud`: an
-    OpenAI-compatible server that takes OpenAI's own parameters and no others; none: by its URL. `silence_seconds`: how long such an engine may say nothing before it is given up.
+    `http://127.0.0.1:8000/v1` (openai), or another address than Amazon's or Anthropic's own (bedrock, anthropic);
+    `model` the name the engine knows it by; `api_key_env` names the environment variable that holds its key; `region`
+    and `profile` are for AWS credentials (bedrock); `script` is the scripted engine's file of prepared answers;
+    `projector` is the GGUF file that turns images into embeddings (llamacpp); `python` the interpreter that has vLLM,
+    if not Outcrop's own. What an engine elsewhere can do is taken from here: `images`, `tools`, `json_schema`,
+    `reasoning`, `streaming`, `embeddings`, `rerank`. `concurrency`: how many requests it works on at once; none: the
+    `slots` of a llama.cpp model, and no limit elsewhere. `queue`: how many more may wait; none: 8 for each that
+    works. `cloud`: an OpenAI-compatible server that takes OpenAI's own parameters and no others; none: by its URL.
+    `silence_seconds`: how long such an engine may say nothing before it is given up.
     """
 
     engine: Literal["llamacpp", "openai", "vllm", "bedrock", "anthropic", "scripted", "choice"] = "choice"
@@ -128,6 +129,7 @@ class EngineSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     reasoning: bool = True
     streaming: bool = True
     embeddings: bool = False
+    rerank: bool = False
     cloud: bool | None = None
     silence_seconds: float = 900.0
 
@@ -198,10 +200,16 @@ def engines_of(spec: ModelSpec) -> tuple[ModelSpec, ...]:
         ModelSpec(
             id=f"{spec.id}/{name}",
             max_output_tokens=spec.max_output_tokens,
-            **{field: getattr(inner, field) for field in EngineSpec.__struct_fields__},
+            **{field: getattr(inner, field) for field in EngineSpec.__struct_fields__} | _called(spec, inner),
         )
         for name, inner in zip(engine_names(spec), spec.engines, strict=True)
     )
+
+
+def _called(spec: ModelSpec, inner: ChoiceSpec) -> dict[str, str]:
+    """An engine elsewhere knows the model by its own id, where the settings do not say otherwise."""
+    elsewhere = inner.engine in ("openai", "bedrock", "anthropic")
+    return {"model": spec.id} if elsewhere and inner.model is None else {}
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -237,17 +245,18 @@ def database_of(settings: Settings, folder: Path) -> Path | str:
 
 
 def _on_this_machine(url: str) -> bool:
-    """Whether each host that a database's URL names is a loopback address or the folder of a Unix socket."""
+    """Whether each host that a database's URL, or libpq's environment, names is a loopback address or a socket's folder."""
     parts = urlsplit(url)
     given = parse_qs(parts.query)
-    named = [unquote(parts.netloc.rpartition("@")[2]), *given.get("host", []), *given.get("hostaddr", [])]
-    hosts = [re.sub(r":\d*$|[\[\]]", "", host) for text in named for host in text.split(",") if host]
-    return all(host.startswith("/") or host == "localhost" or _is_loopback(host) for host in hosts)
+    authority = [re.sub(r":\d*$", "", host) for host in unquote(parts.netloc.rpartition("@")[2]).split(",")]
+    named = [host for name in ("host", "hostaddr") for text in given.get(name, []) for host in text.split(",")]
+    hosts = [host for host in (*authority, *named) if host] or [os.environ.get("PGHOST", "")]
+    return all(not host or host.startswith("/") or host == "localhost" or _is_loopback(host) for host in hosts)
 
 
 def _is_loopback(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
 

@@ -296,6 +296,7 @@ class Computing(Prepared):
     """An engine that counts, embeds, scores and takes native bodies; `problem` is raised instead."""
 
     problem: EngineError | None = None
+    models = ("anthropic.x",)
     calls = 0
 
     def _called(self) -> None:
@@ -348,6 +349,7 @@ def test_native_bodies_go_where_all_take_them() -> None:
     chosen = choice({"a": computing(EngineFailed("x")), "b": computing()})
     found = native(chosen)
     assert found is not None
+    assert found.models == ("anthropic.x", "anthropic.x")
 
     async def run() -> None:
         assert await found.invoke(b"{}") == NativeAnswer(b"{}", "application/json")

@@ -8,13 +8,14 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from outcrop.engines import attempts
 from outcrop.engines.engine import EngineBusy, EngineError, Finish
 from outcrop.engines.pool import Engines
 from outcrop.models.specs import house_path
-from outcrop.settings import ChoiceSpec, EngineSettings, ModelSpec
+from outcrop.settings import ChoiceSpec, EngineSettings, ModelSpec, engines_of
 from tests.engines.test_pool import LONG, SHORT, pool, spec
 from tests.engines.waiting import until
 
@@ -99,6 +100,14 @@ def test_a_model_lives_while_one_of_its_engines_does(tmp_path: Path, monkeypatch
     assert asyncio.run(answered_by(engines, "m")) == "spare"
     with pytest.raises(EngineError, match="NO_SUCH_KEY"):
         engines.capabilities("n")
+
+
+def test_an_engine_elsewhere_knows_the_model_by_its_own_id() -> None:
+    remote = ChoiceSpec(engine="bedrock", url="http://127.0.0.1:9")
+    first, second, here = engines_of(several("a.b", remote, msgspec.structs.replace(remote, model="theirs"), local()))
+    assert [(spec.id, spec.model) for spec in (first, second, here)] == [
+        ("a.b/bedrock-1", "a.b"), ("a.b/bedrock-2", "theirs"), ("a.b/local", None),
+    ]  # fmt: skip
 
 
 def test_prewarmed_are_those_that_requests_go_to(tmp_path: Path) -> None:

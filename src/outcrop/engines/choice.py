@@ -148,7 +148,10 @@ class Choice:
     def native(self) -> Native | None:
         """Native bodies go where all engines take them: each must be able to answer for another."""
         served = list(self._served())
-        return _Natives(self) if served and all(native(engine) is not None for engine in served) else None
+        natives = [way for engine in served if (way := native(engine)) is not None]
+        if not natives or len(natives) < len(served):
+            return None
+        return _Natives(self, tuple(model for way in natives for model in way.models))
 
     async def _first(self, call: Callable[[Engine], Awaitable[T]], *, told: bool = True) -> T:
         problems: list[EngineError] = []
@@ -233,8 +236,9 @@ class Choice:
 class _Natives:
     """Native bodies by the same choice."""
 
-    def __init__(self, choice: Choice) -> None:
+    def __init__(self, choice: Choice, models: tuple[str, ...]) -> None:
         self._choice = choice
+        self.models = models
 
     async def invoke(
         self,

@@ -256,8 +256,12 @@ class NativeAnswer:
 class Native(Protocol):
     """An engine that takes and gives the bodies of its model's own API, byte for byte. Its errors are EngineErrors.
 
-    `headers` are further ones that its provider knows (`x-amzn-bedrock-trace`, ...).
+    `headers` are further ones that its provider knows (`x-amzn-bedrock-trace`, ...). `models` are the names, at the
+    provider, of those that may answer: they tell whose bodies are meant.
     """
+
+    @property
+    def models(self) -> tuple[str, ...]: ...
 
     async def invoke(
         self,

@@ -367,6 +367,10 @@ class _PooledNative:
         self._pooled = pooled
         self._inner = inner
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        return self._inner.models
+
     async def invoke(
         self,
         body: bytes,

@@ -14,6 +14,7 @@ from outcrop.errors import AwsError, ModelErrorException
 from outcrop.inference.failures import before_the_answer, within_the_stream
 from outcrop.inference.watching import GONE, begun, failing, tell
 from outcrop.inference.wording import NATIVE
+from outcrop.models import families
 from outcrop.models.model import Model
 from outcrop.telemetry.observer import Generation
 
@@ -22,11 +23,18 @@ _TOLD = "x-amzn-bedrock-"
 
 
 def native_of(ctx: Context, model: Model) -> Native | None:
-    """The engine's way for native bodies, None if it has none and bodies are read here."""
+    """The engine's way for native bodies; None if it has none, or other bodies than the caller's: then they are read here."""
     try:
-        return native(ctx.engine(model.id))
+        way = native(ctx.engine(model.id))
     except EngineError as problem:
         raise before_the_answer(problem, model.id, NATIVE) from problem
+    return way if way is not None and all(_takes(name, model) for name in way.models) else None
+
+
+def _takes(name: str, model: Model) -> bool:
+    """Whether the upstream's model has the caller's family; a name that says nothing is taken at the settings' word."""
+    family = families.known(name.rpartition("/")[2])
+    return family is None or family == model.family
 
 
 async def invoke(ctx: Context, model: Model, way: Native, body: bytes, content_type: str, accept: str) -> NativeAnswer:

@@ -18,7 +18,7 @@ from outcrop.engines.upstream.bedrock import Bedrock
 from outcrop.request import HttpRequest
 from outcrop.settings import EngineSettings, ModelSpec
 from tests.conformance.loopback import Answer
-from tests.engines.upstream.server import Upstream, ask, collected, event, exception, spec, stop, text, used
+from tests.engines.upstream.server import CLAUDE, Upstream, ask, collected, event, exception, spec, stop, text, used
 
 # Not what any JSON writer would make of it.
 BODY = b'{ "anthropic_version":"bedrock-2023-05-31",\n  "n" : 1.00, "u":"\\u00e9" }'
@@ -48,6 +48,7 @@ def test_a_body_goes_and_comes_byte_for_byte(upstream: Upstream, tmp_path: Path)
     upstream.says(200, BODY, **told)
 
     def invoke(engine: Native) -> Any:
+        assert engine.models == (CLAUDE,)
         return engine.invoke(BODY, accept="*/*", headers={"x-amzn-bedrock-trace": "ENABLED"})
 
     answer = pooled(upstream, tmp_path, invoke)

@@ -64,10 +64,14 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+NOVA = "amazon.nova-lite-v1:0"
+
+
 def behind(theirs: Server, home: Path, **changes: object) -> Any:
     keys = {name: theirs.environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
     given = {"engine": "bedrock", "url": theirs.url, "region": "eu-west-1", "images": True, "context_tokens": 8192}
-    return serve(home, settings=model(**{**given, **changes}), more=keys)
+    aliases = f'\n[aliases]\n"{NOVA}" = "{MODEL}"\n'
+    return serve(home, settings=model(**{**given, **changes}) + aliases, more=keys)
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +210,63 @@ def native(words: str) -> bytes:
     return orjson.dumps(
         {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 60, "messages": [user(words)]}
     ).replace(b'{"text":', b'{"type":"text","text":')
+
+
+def invoked(server: Server, model: str, body: bytes) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The answer whole, and its chunks."""
+    runtime = client(server)
+    whole = runtime.invoke_model(modelId=model, body=body)["body"].read()
+    events = runtime.invoke_model_with_response_stream(modelId=model, body=body)["body"]
+    return orjson.loads(whole), [orjson.loads(event["chunk"]["bytes"]) for event in events]
+
+
+def test_native_bodies_pass_through_with_what_only_the_upstream_knows(theirs: Server, ours: Server) -> None:
+    """The upstream's own name for the model is in the answer; ours would be in one that we wrote."""
+    for server in (theirs, ours):
+        whole, chunks = invoked(server, MODEL, native("Hello"))
+        assert whole["content"] == [{"type": "text", "text": "Hello"}]
+        assert chunks[0]["message"]["model"] == whole["model"]
+        assert chunks[-1]["amazon-bedrock-invocationMetrics"]["outputTokenCount"] == 1
+
+
+def test_the_body_of_another_family_is_translated(ours: Server) -> None:
+    """An alias gives the upstream's Claude the name of a Nova."""
+    whole, chunks = invoked(ours, NOVA, orjson.dumps({"messages": [user("Hello")]}))
+    assert whole["output"]["message"]["content"] == [{"text": "Hello"}]
+    assert "messageStart" in chunks[0]
+
+
+def test_which_of_several_engines_answered_is_told(theirs: Server, tmp_path: Path) -> None:
+    keys = {name: theirs.environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    settings = f"""
+house_model = false
+[[models]]
+id = "{MODEL}"
+[[models.engines]]
+name = "away"
+engine = "bedrock"
+url = "http://127.0.0.1:9"
+region = "eu-west-1"
+[[models.engines]]
+name = "there"
+engine = "bedrock"
+url = "{theirs.url}"
+region = "eu-west-1"
+context_tokens = 8192
+fallback = true
+"""
+    with serve(tmp_path / "home", settings=settings, more=keys) as server:
+        for _ in range(2):
+            answers = (
+                converse(server, messages=[user("Hello")]),
+                client(server).invoke_model(modelId=MODEL, body=native("Hello")),
+                client(server).converse_stream(**asked(messages=[user("Hello")])),
+            )
+            for answer in answers:
+                assert answer["ResponseMetadata"]["HTTPHeaders"]["x-outcrop-engine"] == "there"
+        assert server.log.count("engine away did not answer (failed)") == 1
+        for operation in OPERATIONS:
+            assert refused(server, "busy before", operation) == refused(theirs, "busy before", operation)
 
 
 def run(server: Server, words: str, operation: str) -> None:

@@ -175,6 +175,10 @@ class Bedrock:
     async def _invoked(self, body: bytes) -> Answer:
         return await self._aws.post(f"{self._path}/invoke", body, _JSON)
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        return (self._model,)
+
     async def invoke(
         self,
         body: bytes,
