@@ -1,4 +1,5 @@
-"""What the gateway costs: signed Converse and ConverseStream with the scripted engine, beside two peers in the same run.
+"""What the gateway costs: signed Converse and ConverseStream, and OpenAI's and Anthropic's routes with an API key, whole and
+streamed, with the scripted engine, beside two peers in the same run.
 
     python -m benchmarks.gateway [--seconds 4] [--rounds 3] [--connections 1,16,64] [--litellm PATH_TO_ITS_VENV]
 
@@ -21,6 +22,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from botocore.auth import SigV4Auth
@@ -30,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.servers import free_port, outcrop, process, write_results
+from outcrop.identity.bearer import new_short_term_key
 
 MODEL = "outcrop.scripted-v1:0"
 SETTINGS = f"""
@@ -165,8 +168,41 @@ def gateway(folder: Path) -> Iterator[list[Target]]:
             name: f"{running.url}/model/{MODEL.replace(':', '%3A')}/{name}" for name in ("converse", "converse-stream")
         }
         yield [
-            Target(f"Outcrop {name}", url, signed(url, body, running.environment), body) for name, url in urls.items()
+            *(
+                Target(f"Outcrop {name}", url, signed(url, body, running.environment), body)
+                for name, url in urls.items()
+            ),
+            *_compatible(running.url, running.environment),
         ]
+
+
+def _compatible(url: str, environment: Mapping[str, str]) -> Iterator[Target]:
+    """OpenAI's and Anthropic's routes, with the same conversation and tool."""
+    key = new_short_term_key(
+        environment["AWS_ACCESS_KEY_ID"],
+        environment["AWS_SECRET_ACCESS_KEY"],
+        environment["AWS_REGION"],
+        datetime.now(UTC),
+    )
+    given = json.loads(converse_body())
+    turns = [{"role": turn["role"], "content": turn["content"][0]["text"]} for turn in given["messages"]]
+    spec = given["toolConfig"]["tools"][0]["toolSpec"]
+    schema, system = spec["inputSchema"]["json"], given["system"][0]["text"]
+    function = {"name": spec["name"], "description": spec["description"], "parameters": schema}
+    tool = {"name": spec["name"], "description": spec["description"], "input_schema": schema}
+    openai = {
+        "model": MODEL, "messages": [{"role": "system", "content": system}, *turns], "max_tokens": 256,
+        "tools": [{"type": "function", "function": function}],
+    }  # fmt: skip
+    anthropic = {"model": MODEL, "system": system, "messages": turns, "max_tokens": 256, "tools": [tool]}
+    headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
+    for name, path, body in (
+        ("chat/completions", "/openai/v1/chat/completions", openai),
+        ("anthropic messages", "/anthropic/v1/messages", anthropic),
+    ):
+        yield Target(f"Outcrop {name}", url + path, headers, json.dumps(body).encode())
+        streamed = json.dumps({**body, "stream": True}).encode()
+        yield Target(f"Outcrop {name}, stream", url + path, headers, streamed)
 
 
 def _pin_tree(pid: int, core: int) -> None:
