@@ -291,6 +291,23 @@ def test_embeddings_in_the_order_of_the_texts(server: Server) -> None:
         call(server, lambda engine: engine.embed(["a", "b"]), embeddings=True)
 
 
+def test_scores_in_the_order_of_the_documents(server: Server) -> None:
+    rows = [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0}]
+    server.says(200, {"results": rows, "usage": {"total_tokens": 7}})
+    scored = call(server, lambda engine: engine.rerank("q", ["a", "b"]), rerank=True)
+    assert scored == ([0.0, 0.9], Usage(7, 0))
+    assert server.seen[-1].raw_path == "/v1/rerank"
+    assert server.body == {"model": "theirs", "query": "q", "documents": ["a", "b"]}
+    for missing in (rows[:1], [rows[0], rows[0]]):
+        server.says(200, {"results": missing})
+        with pytest.raises(EngineFailed, match="scores for 2 documents"):
+            call(server, lambda engine: engine.rerank("q", ["a", "b"]), rerank=True)
+    with pytest.raises(Unsupported, match="reranking"):
+        call(server, lambda engine: engine.rerank("q", ["a"]))
+    with pytest.raises(Unsupported, match="chat"):
+        ask(server, rerank=True)
+
+
 def test_what_the_settings_say_it_cannot_do(server: Server) -> None:
     with pytest.raises(Unsupported, match="images"):
         ask(server, ChatRequest((Message("user", (Image("png", b""),)),)))
@@ -303,3 +320,48 @@ def test_what_the_settings_say_it_cannot_do(server: Server) -> None:
     with pytest.raises(Unsupported, match="embeddings"):
         call(server, lambda engine: engine.embed(["a"]))
     assert not server.seen
+
+
+FITTING = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+STRICT = Tool("count", "", FITTING, strict=True)
+
+
+def test_schemas_are_asked_for_strictly(server: Server) -> None:
+    server.streams({"choices": [{"delta": {"content": '{"n": 1}'}}]}, END)
+    ask(server, ChatRequest(HELLO.messages, json_schema=FITTING))
+    asked = server.body["response_format"]
+    assert asked == {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": FITTING}}
+    server.streams(called("count", '{"n": 1}'), END)
+    ask(server, ChatRequest(HELLO.messages, tools=(STRICT, WEATHER), tool_choice=ToolChoice("any")))
+    assert [tool["function"].get("strict") for tool in server.body["tools"]] == [True, None]
+    assert server.body["tool_choice"] == "required"
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        (ChatRequest(HELLO.messages, json_schema=FITTING), {"choices": [{"delta": {"content": '{"n": "one"}'}}]}),
+        (ChatRequest(HELLO.messages, json_schema=FITTING), {"choices": [{"delta": {"content": "One."}}]}),
+        (CompletionRequest("one", FITTING), {"choices": [{"text": "two"}]}),
+        (ChatRequest(HELLO.messages, (STRICT,)), called("count", '{"n": null}')),
+        (ChatRequest(HELLO.messages, (STRICT,), ToolChoice("any")), {"choices": [{"delta": {"content": "No."}}]}),
+        (ChatRequest(HELLO.messages, (WEATHER,), ToolChoice("any")), called("get_weather", '{"city": 1}')),
+    ],
+)
+def test_a_server_that_does_not_hold_to_a_schema_fails(
+    server: Server, request_: ChatRequest | CompletionRequest, said: dict[str, Any]
+) -> None:
+    server.streams(said, END)
+    with pytest.raises(EngineFailed, match=r"does not fit|did not call"):
+        ask(server, request_)
+    cut = {"choices": [{"delta": {}, "finish_reason": "length"}]}
+    server.streams(said, cut)
+    finish = ask(server, request_)[-1]
+    assert isinstance(finish, Finish)
+    assert finish.reason == "length"
+
+
+def test_what_is_no_schema_is_not_sent(server: Server) -> None:
+    with pytest.raises(InvalidRequest, match="not valid"):
+        ask(server, ChatRequest(HELLO.messages, json_schema={"type": "weird"}))
+    assert [seen.raw_path for seen in server.seen] == []

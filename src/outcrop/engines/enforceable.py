@@ -246,7 +246,7 @@ def _with_patterns(schema: Any) -> Any:
         return schema
     made = dict(schema)
     pattern = PATTERNS.get(made["format"]) if isinstance(made.get("format"), str) else None
-    if pattern is not None and "$ref" not in made:
+    if pattern is not None:
         made["allOf"] = [*made.get("allOf", ()), {"pattern": f"^(?:{pattern})$"}]
     for keyword in _SINGLES:
         if isinstance(made.get(keyword), Mapping):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
 from outcrop.engines.enforceable import enforceable
-from outcrop.engines.engine import Json
+from outcrop.engines.engine import InvalidRequest, Json
 from outcrop.engines.formats import EXAMPLES, PATTERNS
 
 _DEEPEST = 32
-_BY_PATTERN = {f"^(?:{PATTERNS[name]})$": example for name, example in EXAMPLES.items()}
+_OF_FORMATS = {f"^(?:{pattern})$" for pattern in PATTERNS.values()}
 
 
 def smallest(schema: Json) -> Any:
@@ -20,10 +21,13 @@ def smallest(schema: Json) -> Any:
     InvalidRequest for a schema that cannot be enforced (`enforceable`).
     """
     form = enforceable(schema)
-    return _Maker(form).value(form, 0)
+    try:
+        return _Maker(form).value(form, 0)
+    except _NoValue:
+        raise InvalidRequest("No value is known that fits the JSON schema.") from None
 
 
-class _TooDeep(Exception): ...
+class _NoValue(Exception): ...
 
 
 class _Maker:
@@ -32,7 +36,7 @@ class _Maker:
 
     def value(self, form: Mapping[str, Any], depth: int) -> Any:
         if depth > _DEEPEST:
-            raise _TooDeep
+            raise _NoValue
         if "enum" in form:
             return form["enum"][0]
         if "$ref" in form:
@@ -45,7 +49,7 @@ class _Maker:
         for branch in branches[:-1]:
             try:
                 return self.value(branch, depth + 1)
-            except _TooDeep:
+            except _NoValue:
                 continue
         return self.value(branches[-1], depth + 1)
 
@@ -60,10 +64,20 @@ class _Maker:
             items = [first[i] if i < len(first) else form["items"] for i in range(form["minItems"])]
             return [self.value(item, depth + 1) for item in items]
         if kind == "string":
-            return _BY_PATTERN.get(form.get("pattern", ""), "x" * form.get("minLength", 0))
+            return _string(form)
         if kind in ("integer", "number"):
             return _number(form, whole=kind == "integer")
         return {"boolean": False, "null": None}[kind]
+
+
+def _string(form: Mapping[str, Any]) -> str:
+    given = (form.get("pattern"), *(part["pattern"] for part in form.get("allOf", ())))
+    patterns = [pattern for pattern in given if pattern in _OF_FORMATS]
+    least, most = form.get("minLength", 0), form.get("maxLength", 1000)
+    for text in EXAMPLES.values() if patterns else ["x" * least]:
+        if least <= len(text) <= most and all(re.search(pattern, text) for pattern in patterns):
+            return text
+    raise _NoValue
 
 
 def _number(form: Mapping[str, Any], *, whole: bool) -> float:

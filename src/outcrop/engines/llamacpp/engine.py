@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import shutil
@@ -28,13 +29,15 @@ from outcrop.engines.engine import (
 from outcrop.engines.judge import Judge, conforming
 from outcrop.engines.llamacpp.answers import Answers
 from outcrop.engines.llamacpp.calls import must_call
-from outcrop.engines.openai.engine import has_images, vectors_of
+from outcrop.engines.openai.engine import has_images, scores_of, vectors_of
 from outcrop.engines.openai.http import Http
 from outcrop.engines.supervisor import Launch, Supervisor
 from outcrop.engines.weights import WeightsError, servable
-from outcrop.engines.weights.gguf import GgufFile, inspect
+from outcrop.engines.weights.gguf import RANKING, GgufFile, inspect
 from outcrop.settings import EngineSettings, ModelSpec
 
+# Architectures whose scores llama.cpp makes probabilities of; others' are logits.
+_SCORES = frozenset({"qwen3"})
 # The context a model is loaded with unless its settings say more: all slots' caches are allocated at the start.
 LONGEST_DEFAULT_CONTEXT = 8192
 
@@ -63,12 +66,13 @@ class LlamaCpp:
     @cached_property
     def able(self) -> Capabilities:
         file, spec = self.file, self.spec
-        if file.is_embedding:
+        if file.is_embedding or file.is_reranker:
             return Capabilities(
                 self.context_tokens,
                 chat=False,
                 streaming=False,
-                embeddings=True,
+                embeddings=file.is_embedding,
+                rerank=file.is_reranker,
                 count_tokens=False,
                 parameters=file.parameters,
             )
@@ -146,7 +150,11 @@ class LlamaCpp:
         return vectors_of(answer, len(texts), self.spec.id)
 
     async def rerank(self, query: str, documents: Sequence[str]) -> tuple[list[float], Usage]:
-        raise Unsupported("reranking")
+        if not self.able.rerank:
+            raise Unsupported("reranking")
+        answer = await (await self._started()).post("/rerank", {"query": query, "documents": list(documents)})
+        scores, usage = scores_of(answer, len(documents), self.spec.id)
+        return (scores if self.file.architecture in _SCORES else [_share(logit) for logit in scores]), usage
 
     def _check(self, request: ChatRequest) -> None:
         able = self.able
@@ -203,13 +211,21 @@ class LlamaCpp:
             "ui": False,
             "verbosity": 1,
         }
-        if self.file.is_embedding:
+        if self.file.is_embedding or self.file.is_reranker:
             parameters["embedding"] = True
             # A text is embedded in one go, and must fit into one batch.
             parameters["n_batch"] = parameters["n_ubatch"] = self.context_tokens
+        if self.file.is_reranker:
+            # llama.cpp offers its interface for it only to whoever asks.
+            parameters["pooling_type"] = RANKING
         if spec.projector is not None:
             parameters["mmproj.path"] = str(Path(spec.projector).expanduser())
         return parameters
+
+
+def _share(logit: float) -> float:
+    """The logit as a probability. What is out of a float's reach is 0."""
+    return 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0
 
 
 def default_threads() -> int:

@@ -17,8 +17,9 @@ from outcrop.engines.engine import Json, Tool
 # What a model of its own accord never begins with; see `probe`.
 MARK = "#=#=#=#=#=#=#=#="
 CALL = "<tool_call>\n"
-# White space has an end: a weak model would write it for ever.
-_GUIDANCE = {"whitespace_flexible": True, "whitespace_pattern": "(?: |\\n {0,40})?"}
+# One way of writing each value: a weak model would write white space for ever. Nothing but what reads the same as a literal
+# and as a regular expression: which of them a separator is has changed between versions of llguidance.
+_GUIDANCE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 # `open`: the prompt ends within the model's thoughts. `may`: the model may begin with some.
 Thoughts = Literal["none", "may", "open"]
 _THOUGHTS = {
@@ -26,13 +27,14 @@ _THOUGHTS = {
     "may": 'start: ("<think>" THOUGHT "</think>" GAP)? answer',
     "open": 'start: THOUGHT "</think>" GAP answer',
 }
+_THOUGHT = r"/(?s:.*)/ & ~/(?s:.*)<\/think>(?s:.*)/"
 
 
 def answer_grammar(schema: Json, thoughts: Thoughts = "none") -> str:
     """InvalidRequest for a schema that cannot be enforced."""
     lines = [_THOUGHTS[thoughts], f"answer: {_json(schema)}"]
     if thoughts != "none":
-        lines += [r"THOUGHT: /(?s:.*)/ & ~/(?s:.*)<\/think>(?s:.*)/", r"GAP: /\s{0,4}/"]
+        lines += [f"THOUGHT: {_THOUGHT}", r"GAP: /[ \n]{0,4}/"]
     return _grammar(lines)
 
 
