@@ -13,7 +13,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.engines import embedding_model
+from tests.engines import encoder
 from tests.live import Server, serve
 
 METRICS = "amazon-bedrock-invocationMetrics"
@@ -63,9 +63,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     models = f'[[models]]\nid = "test.parrot-v1:0"\nengine = "scripted"\nscript = "{script}"\ncontext_tokens = 1000\n'
     if find_spec("gguf") is not None:
         lines.append('"cohere.embed-multilingual-*" = "test.embedding-v1:0"')
-        models += (
-            f'[[models]]\nid = "test.embedding-v1:0"\nengine = "llamacpp"\npath = "{embedding_model.made(home)}"\n'
-        )
+        for name, scores in (("embedding", False), ("scoring", True)):
+            path = encoder.made(home, scores=scores)
+            models += f'[[models]]\nid = "test.{name}-v1:0"\nengine = "llamacpp"\npath = "{path}"\n'
     with serve(home, settings=f"{models}\n[aliases]\n" + "\n".join(lines)) as running:
         yield running
 
@@ -233,13 +233,24 @@ def test_the_house_model_as_a_llama(runtime: Any) -> None:
 
 @pytest.mark.skipif(find_spec("gguf") is None, reason="the model that embeds is made with the package gguf")
 def test_a_real_model_embeds_what_fits_of_a_text(runtime: Any) -> None:
-    model, long = "cohere.embed-multilingual-v3", "a " * 1024  # as long as Cohere's texts may be
+    model, long = "cohere.embed-multilingual-v3", "a " * 1000
     vectors = invoke(runtime, model, texts=[long, "b"], input_type="search_document")["embeddings"]
-    assert [len(vector) for vector in vectors] == [embedding_model.DIMENSIONS] * 2
-    body = {"texts": ["\U0001f9ff" * 2048], "input_type": "search_document"}
+    assert [len(vector) for vector in vectors] == [encoder.DIMENSIONS] * 2
+    body = {"texts": ["a" * 80 + " bcd" * 480], "input_type": "search_document"}
     with pytest.raises(ClientError, match=r"Input is too long for requested model\."):
         invoke(runtime, model, **body)
     response = runtime.invoke_model(modelId=model, body=json.dumps({**body, "truncate": "END"}))
     assert len(json.loads(response["body"].read())["embeddings"]) == 1
     counted = int(response["ResponseMetadata"]["HTTPHeaders"]["x-amzn-bedrock-input-token-count"])
-    assert 0.9 * embedding_model.CONTEXT <= counted <= embedding_model.CONTEXT
+    assert 0.9 * encoder.CONTEXT <= counted <= encoder.CONTEXT
+
+
+@pytest.mark.skipif(find_spec("gguf") is None, reason="the model that scores is made with the package gguf")
+def test_a_real_model_scores(runtime: Any) -> None:
+    """A model of nobody's that scores takes Cohere's bodies."""
+    body = {"query": "the cold sky", "documents": ["the sea", "a cold sky", "the sea"], "api_version": 2}
+    results = invoke(runtime, "test.scoring-v1:0", **body)["results"]
+    scores = [result["relevance_score"] for result in results]
+    assert scores == sorted(scores, reverse=True)
+    assert 0 < scores[-1] < scores[0] < 1
+    assert sorted(result["index"] for result in results) == [0, 1, 2]

@@ -55,12 +55,13 @@ class OpenAi:
     @property
     def able(self) -> Capabilities:
         spec = self.spec
-        if spec.embeddings:
+        if spec.embeddings or spec.rerank:
             return Capabilities(
                 self._context or UNKNOWN_CONTEXT_TOKENS,
                 chat=False,
                 streaming=False,
-                embeddings=True,
+                embeddings=spec.embeddings,
+                rerank=spec.rerank,
                 count_tokens=False,
             )
         return Capabilities(
@@ -144,7 +145,11 @@ class OpenAi:
         return vectors_of(answer, len(texts), self.spec.id)
 
     async def rerank(self, query: str, documents: Sequence[str]) -> tuple[list[float], Usage]:
-        raise Unsupported("reranking")
+        """By the `/rerank` that vLLM, llama-server, SGLang and others share; the scores are those of the server."""
+        if not self.able.rerank:
+            raise Unsupported("reranking")
+        body = {"model": self._model, "query": query, "documents": list(documents)}
+        return scores_of(await self._http.post("/rerank", body), len(documents), self.spec.id)
 
     async def close(self) -> None:
         await self._http.close()
@@ -157,6 +162,16 @@ def vectors_of(answer: Mapping[str, Any], count: int, name: str) -> tuple[list[l
         raise EngineFailed(f"{name} answered {len(rows)} vectors for {count} texts.")
     usage = answer.get("usage") or {}
     return [list(map(float, row["embedding"])) for row in rows], Usage(usage.get("prompt_tokens") or 0, 0)
+
+
+def scores_of(answer: Mapping[str, Any], count: int, name: str) -> tuple[list[float], Usage]:
+    """The scores of a rerank answer in the order of the documents."""
+    rows = sorted(answer.get("results") or (), key=lambda row: row.get("index", 0))
+    if [row.get("index") for row in rows] != list(range(count)):
+        raise EngineFailed(f"{name} answered {len(rows)} scores for {count} documents.")
+    usage = answer.get("usage") or {}
+    tokens = usage.get("prompt_tokens") or usage.get("total_tokens") or 0
+    return [float(row["relevance_score"]) for row in rows], Usage(tokens, 0)
 
 
 def has_images(request: ChatRequest) -> bool:

@@ -22,6 +22,8 @@ LONGEST_KEPT_ARRAY = 64
 LONGEST_TEXT = 16 * 1024 * 1024
 DEEPEST_ARRAY = 2
 MOST_DIMENSIONS = 4
+# The pooling type of a model that scores a text against a query.
+RANKING = 4
 
 # type number -> format of a scalar
 _SCALARS: Mapping[int, str] = {
@@ -62,6 +64,7 @@ class GgufFile:
     tokenizer_model: str | None
     chat_template: str | None
     is_embedding: bool
+    is_reranker: bool
     tensor_bytes: int
     parameters: int | None
 
@@ -186,7 +189,8 @@ class _Reader:
             len(tokens) if isinstance(tokens, list) else tokens.length if isinstance(tokens, ArrayLength) else None,
             _string(known.get("tokenizer.ggml.model")),
             _string(known.get("tokenizer.chat_template")),
-            pooling > 0 or "bert" in architecture,
+            pooling != RANKING and (pooling > 0 or "bert" in architecture),
+            pooling == RANKING,
             total,
             elements if (_integer(known.get("split.count")) or 1) == 1 else None,
         )
