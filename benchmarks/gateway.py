@@ -334,7 +334,7 @@ def report(results: list[dict[str, object]]) -> None:
             str(row["target"]), str(row["connections"]), f"{rate:.0f}", f"{row['p50_ms']:.2f}", f"{row['p99_ms']:.2f}",
             str(row["errors"]), str(row["of_bare"]), str(row["times_litellm"]),
         )  # fmt: skip
-    Console().print(table)
+    Console(width=120).print(table)
     print(f"Written to {write_results('gateway', results)}")
 
 

@@ -4,7 +4,8 @@
 
 A scripted engine works on eight requests at once, each 200 ms: forty a second. Clients come at random moments whether or
 not earlier ones were answered (an open loop), one in ten vanishes after half a second, and the others wait `--patience`
-seconds. Goodput is what they got in that time, of the answers that came while the load lasted. Beside it, in the same run, the same engine behind a queue without a bound.
+seconds. Goodput is what they got in that time, of the answers that came while the load lasted. Beside it, in the same
+run, the same engine behind a queue without a bound.
 """
 
 from __future__ import annotations
