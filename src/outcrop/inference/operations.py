@@ -19,7 +19,7 @@ from outcrop.inference.blocks import Blocks
 from outcrop.inference.converse import Ending, milliseconds_since
 from outcrop.inference.failures import before_the_answer
 from outcrop.inference.families import family_of, flow
-from outcrop.inference.families.family import Computing
+from outcrop.inference.families.family import computes
 from outcrop.inference.families.forms import explained
 from outcrop.inference.generation import started, whole
 from outcrop.inference.reasoning import Signer
@@ -118,7 +118,7 @@ async def count_tokens(ctx: Context, request: CountTokensRequest) -> CountTokens
         chat = await conversing.counted_request(ctx, model, given["converse"])
     else:
         family = family_of(model)
-        if isinstance(family, Computing):
+        if computes(family):
             raise _cannot_count()
         with explained(model.family):
             chat = (await flow.read(family, ctx, model, given["invokeModel"]["body"])).request
@@ -150,7 +150,7 @@ def _tell_in_headers(ctx: Context, count: Counts, latency: int) -> None:
         "input-token-count": count.fresh,
         "output-token-count": count.output,
         "cache-read-input-token-count": count.cached,
-        "cache-write-input-token-count": 0,
+        "cache-write-input-token-count": count.written,
     }
     ctx.response_headers.update((f"x-amzn-bedrock-{name}", str(value)) for name, value in told.items())
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from outcrop.context import Context
 from outcrop.engines.engine import ChatRequest, CompletionRequest
@@ -16,6 +16,9 @@ from outcrop.inference.blocks import Piece
 from outcrop.inference.usage import Counts
 from outcrop.inference.wording import NATIVE, Wording
 from outcrop.models.model import Model
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,6 @@ class Generating(Protocol):
     ) -> AsyncGenerator[dict[str, Any], None]: ...
 
 
-@runtime_checkable
 class Computing(Protocol):
     """A module whose answers come at once."""
 
@@ -64,3 +66,8 @@ class Computing(Protocol):
 
 
 Family = Generating | Computing
+
+
+def computes(family: Family) -> TypeIs[Computing]:
+    """Which of the two a family is. Not `isinstance`: that looks a protocol's members up anew each time."""
+    return hasattr(family, "compute")

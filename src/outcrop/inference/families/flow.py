@@ -15,7 +15,7 @@ from outcrop.inference.answer import collect
 from outcrop.inference.blocks import Blocks, Piece
 from outcrop.inference.converse import milliseconds_since
 from outcrop.inference.failures import unwrapped
-from outcrop.inference.families.family import Answering, Asked, Computing, Family, Generating
+from outcrop.inference.families.family import Answering, Asked, Family, Generating, computes
 from outcrop.inference.generation import Running, started, whole
 from outcrop.inference.usage import Counts, counts
 from outcrop.models.model import Model
@@ -25,7 +25,7 @@ METRICS = "amazon-bedrock-invocationMetrics"
 
 async def read(family: Family, ctx: Context, model: Model, body: bytes) -> Asked:
     """ValidationException, in the model's own words, for whatever is wrong with the body."""
-    if isinstance(family, Computing):
+    if computes(family):
         raise ValidationException("The model is unsupported for streaming.")
     with unwrapped():
         return await family.read(ctx, model, body)
@@ -33,7 +33,7 @@ async def read(family: Family, ctx: Context, model: Model, body: bytes) -> Asked
 
 async def answered(family: Family, ctx: Context, model: Model, body: bytes) -> tuple[dict[str, Any], Counts]:
     """The response body, and what it cost."""
-    if isinstance(family, Computing):
+    if computes(family):
         with unwrapped():
             return await family.compute(ctx, model, body)
     asked = await read(family, ctx, model, body)
@@ -57,7 +57,7 @@ async def streamed(
 
     With `metrics`, the last chunk has Bedrock's metrics of the invocation.
     """
-    if isinstance(family, Computing):
+    if computes(family):
         raise ValidationException("The model is unsupported for streaming.")
     asked = await read(family, ctx, model, body)
     _check_stream(asked, streaming=True)
@@ -143,7 +143,7 @@ def _metrics(used: Usage, taken_up: float, first: float) -> dict[str, int]:
         "invocationLatency": milliseconds_since(taken_up),
         "firstByteLatency": round((first - taken_up) * 1000),
         "cacheReadInputTokenCount": count.cached,
-        "cacheWriteInputTokenCount": 0,
+        "cacheWriteInputTokenCount": count.written,
     }
 
 
