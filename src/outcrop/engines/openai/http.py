@@ -102,7 +102,10 @@ class Http:
         """The answer's head. A kept connection that the server closed just now is no reason to fail: one more is tried."""
         try:
             return await self._opened().request(method, self._url(path), data=data)
-        except aiohttp.ServerDisconnectedError:
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            # Noticed while waiting for the answer, or while writing the request.
             return await self._opened().request(method, self._url(path), data=data)
 
     def _error(self, response: aiohttp.ClientResponse, body: bytes) -> EngineError:
