@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from outcrop.models.operations.foundation_models import (
     list_foundation_models,
 )
 from outcrop.settings import ModelSpec
-from tests.inference.bench import ABLE, MODEL, REGION, Bench, Prepared, bench, settings
+from tests.inference.bench import ABLE, ACCOUNT, MODEL, REGION, Bench, Prepared, bench, settings
 
 EMBEDDER = "acme.embed-v1"
 
@@ -31,6 +32,20 @@ def several(tmp_path: Path) -> Bench:
 
 def listed(bench: Bench, **filters: Any) -> list[str]:
     return [model["modelId"] for model in list_foundation_models(bench.ctx, filters)["modelSummaries"]]  # type: ignore[arg-type]  # filters are the request
+
+
+def test_a_model_that_answers_through_profiles_only(tmp_path: Path) -> None:
+    spec = ModelSpec(id="acme.m-v1", engine="scripted", on_demand=False)
+    made = bench(tmp_path, chosen=settings(models=(spec,), aliases={"acme.alias": "acme.m-v1"}))
+    (summary,) = [s for s in list_foundation_models(made.ctx, {})["modelSummaries"] if s["modelId"] == "acme.m-v1"]
+    assert summary["inferenceTypesSupported"] == ["INFERENCE_PROFILE"]
+    resolve = partial(made.ctx.catalogue.resolve, account=ACCOUNT, region=REGION)
+    for plain in ("acme.m-v1", "acme.alias", f"arn:aws:bedrock:{REGION}::foundation-model/acme.m-v1"):
+        with pytest.raises(AwsError, match="with on-demand throughput isn\u2019t supported") as caught:
+            resolve(plain)
+        assert caught.value.code == "ValidationException"
+    assert resolve("us.acme.m-v1").id == "acme.m-v1"
+    assert resolve(f"arn:aws:bedrock:{REGION}:{ACCOUNT}:inference-profile/us.acme.m-v1").id == "acme.m-v1"
 
 
 def test_the_flags_are_what_the_engine_can_do(several: Bench) -> None:

@@ -63,6 +63,7 @@ class Catalogue:
             found = self._answering(name, identifier, account, region)
         if found is None:
             raise invalid_identifier()
+        self._check_on_demand(name, *found)
         return self._model(*found)
 
     def find(self, name: str) -> Model | None:
@@ -91,6 +92,10 @@ class Catalogue:
             if alias.model_id in models and alias.pattern not in models
         )
 
+    def is_alias(self, name: str) -> bool:
+        """Whether `name`, which may be an ARN, is an alias by itself and not through a pattern."""
+        return name in self._aliases.exact
+
     def _refresh(self) -> None:
         if time.monotonic() - self._checked > REFRESH_SECONDS:
             self.refresh()
@@ -103,6 +108,15 @@ class Catalogue:
             self._version = version
             self._profiles = {}
             self._aliases = aliases.collect(self._configured, aliases.stored(self._database))
+
+    def _check_on_demand(self, name: Identifier, model_id: str, called: str) -> None:
+        """ValidationException for a plain id of a model that answers through profiles only."""
+        plain = name.kind in ("id", "foundation-model") and without_geography(called) is None
+        if plain and not self._specs[model_id].on_demand:
+            raise ValidationException(
+                f"Invocation of model ID {called} with on-demand throughput isn\u2019t supported. Retry your request with "
+                "the ID or ARN of an inference profile that contains this model."
+            )
 
     def _answering(self, name: Identifier, text: str, account: str, region: str) -> tuple[str, str] | None:
         """The id of the model, and the name that it goes by in this call."""
@@ -166,6 +180,7 @@ class Catalogue:
             default_max_tokens=spec.max_output_tokens,
             family=_family(spec, called or model_id, capabilities),
             quality=spec.quality,
+            on_demand=spec.on_demand,
         )
 
 

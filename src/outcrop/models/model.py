@@ -23,6 +23,7 @@ class Model:
     capabilities: Capabilities
     max_output_tokens: int
     default_max_tokens: int | None
+    on_demand: bool = True
     family: FamilyName = "anthropic"
     quality: float | None = None
 
@@ -36,6 +37,10 @@ class Model:
     @property
     def output_modalities(self) -> list[str]:
         return ["EMBEDDING"] if self.capabilities.embeddings and not self.capabilities.chat else ["TEXT"]
+
+    @property
+    def inference_types(self) -> list[str]:
+        return ["ON_DEMAND"] if self.on_demand else ["INFERENCE_PROFILE"]
 
     @property
     def streaming(self) -> bool:

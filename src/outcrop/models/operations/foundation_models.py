@@ -27,8 +27,6 @@ from outcrop.wire.operations import Operations
 
 bedrock = Operations("bedrock")
 
-INFERENCE_TYPES = ["ON_DEMAND"]
-
 
 @bedrock
 def list_foundation_models(ctx: Context, request: ListFoundationModelsRequest) -> ListFoundationModelsResponse:
@@ -91,7 +89,7 @@ def _summary(model_id: str, model: Model, region: str) -> FoundationModelSummary
         "outputModalities": model.output_modalities,
         "responseStreamingSupported": model.streaming,
         "customizationsSupported": [],
-        "inferenceTypesSupported": INFERENCE_TYPES,
+        "inferenceTypesSupported": model.inference_types,
         "modelLifecycle": {"status": "ACTIVE"},
     }
 
