@@ -43,10 +43,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield house
 
 
-def weather(city: Json, name: str = "get_weather", **more: bool) -> Tool:
+def weather(city: Json | bool, *, strict: bool = False) -> Tool:
     """The house model calls it with the city's name, whatever its schema says."""
     schema = {"type": "object", "properties": {"city": city}, "required": ["city"], "additionalProperties": False}
-    return Tool(name, "Get the weather of a city", schema, **more)
+    return Tool("get_weather", "Get the weather of a city", schema, strict)
 
 
 def test_a_grammar_that_the_decoder_cannot_read_holds_nothing(house: House) -> None:
@@ -197,6 +197,27 @@ def thinking(home: Path, template: str) -> AbstractContextManager[House]:
     engine = Thinker(spec, EngineSettings(), home)
     engine.__dict__["file"] = replace(engine.file, chat_template=template)
     return opened(home, engine, closing=[["<", 8.0]])
+
+
+@pytest.mark.parametrize(
+    "city",
+    [
+        True,
+        {"items": True},
+        {"$ref": "#"},
+        {"$ref": "#/nowhere"},
+        {"type": "weird"},
+        {"anyOf": [True]},
+        {"type": "string", "pattern": "^(?=a)b$"},
+    ],
+    ids=str,
+)
+def test_a_tool_that_promises_nothing_is_called_whatever_its_schema(house: House, city: Any) -> None:
+    deltas = house.tame(QUESTION, tools=(weather(city),))
+    assert finish_of(deltas).reason in ("tool_calls", "stop")
+    for name, text in calls_of(deltas):
+        assert name == "get_weather"
+        assert isinstance(json.loads(text), dict)
 
 
 def test_calls_and_answers_are_told_apart_by_their_first_letter(house: House) -> None:

@@ -17,19 +17,15 @@ from outcrop.engines.engine import (
     Delta,
     EngineFailed,
     Finish,
-    Image,
     InvalidRequest,
-    Message,
     Sampling,
-    Text,
     TextDelta,
-    ToolCallDelta,
     ToolCallStart,
     ToolChoice,
     Usage,
 )
 from outcrop.engines.judge import Judge
-from outcrop.engines.llamacpp.calls import CallReader, callable_tools, must_call
+from outcrop.engines.llamacpp.calls import CallReader, callable_tools, missed, must_call, with_usage
 from outcrop.engines.llamacpp.grammar import (
     CALL,
     Thoughts,
@@ -39,6 +35,7 @@ from outcrop.engines.llamacpp.grammar import (
     is_held,
     probe,
 )
+from outcrop.engines.llamacpp.shown import continued, told, without_images
 from outcrop.engines.openai.bodies import chat_body, messages_of, sampling_body, tool_body
 from outcrop.engines.openai.chunks import Chunks
 from outcrop.engines.openai.http import Http
@@ -67,7 +64,6 @@ class Answers:
 
     async def _chatted(self, request: ChatRequest, grammar: str | None = None) -> AsyncGenerator[Delta, None]:
         """llama.cpp's own chat: its template, its reading of tool calls and of reasoning."""
-        sampling = request.sampling
         body = {
             **chat_body(replace(request, json_schema=None)),
             "stream": True,
@@ -81,6 +77,21 @@ class Answers:
             # A stop string is looked for here, because the chat interface does not say whether it met one; cutting the
             # answer there means that the counts must come with each chunk.
             body["timings_per_token"] = True
+        try:
+            async with aclosing(self._streamed(request, body)) as deltas:
+                async for delta in deltas:
+                    yield delta
+        except InvalidRequest:
+            if not body.get("tools"):
+                raise
+            # It refuses tools whose schemas it cannot read, before anything is said: then the model alone reads them.
+            body["tools"] = [tool_body(told(tool)) for tool in request.tools]
+            async with aclosing(self._streamed(request, body)) as deltas:
+                async for delta in deltas:
+                    yield delta
+
+    async def _streamed(self, request: ChatRequest, body: Mapping[str, Any]) -> AsyncGenerator[Delta, None]:
+        sampling = request.sampling
         names = [tool.name for tool in request.tools]
         chunks = Chunks(stops=sampling.stop, tools=names, max_tokens=sampling.max_tokens)
         async with aclosing(self._http.events("/chat/completions", body)) as arrived:
@@ -95,7 +106,7 @@ class Answers:
     async def _answered(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
         """An answer that fits the schema, after thoughts where the model has some."""
         assert request.json_schema is not None
-        without = replace(request, tools=(), messages=tuple(map(_without_images, request.messages)))
+        without = replace(request, tools=(), messages=tuple(map(without_images, request.messages)))
         prompt = await self.prompt(without)
         grammar = answer_grammar(request.json_schema, self._thoughts(prompt))
         await self.prove(prompt, grammar)
@@ -149,19 +160,19 @@ class Answers:
                 else:
                     said += delta.text if isinstance(delta, TextDelta) else ""
                     yield delta
-        missed = _missed(held, judge)
-        for delta in held[:missed]:
+        first = missed(held, judge)
+        for delta in held[:first]:
             yield delta
-        if missed is not None:
-            async with aclosing(self._written_anew(request, said, held[missed:])) as deltas:
+        if first is not None:
+            async with aclosing(self._written_anew(request, said, held[first:])) as deltas:
                 async for delta in deltas:
                     yield delta
 
     async def _written_anew(
-        self, request: ChatRequest, said: str, missed: Sequence[Delta]
+        self, request: ChatRequest, said: str, spoilt: Sequence[Delta]
     ) -> AsyncGenerator[Delta, None]:
-        """The call that `missed` begins with, after what was `said`; its last delta is the whole answer's `Finish`."""
-        start, finish = missed[0], missed[-1]
+        """The call that `spoilt` begins with, after what was `said`; its last delta is the whole answer's `Finish`."""
+        start, finish = spoilt[0], spoilt[-1]
         assert isinstance(start, ToolCallStart)
         assert isinstance(finish, Finish)
         most, used = request.sampling.max_tokens, finish.usage
@@ -171,13 +182,13 @@ class Answers:
         left = replace(request.sampling, max_tokens=None if most is None else most - used.output_tokens)
         again = replace(
             request,
-            messages=_continued(request.messages, said),
+            messages=continued(request.messages, said),
             tool_choice=ToolChoice("tool", start.name),
             sampling=left,
         )
         async with aclosing(self._called(again, start.index)) as deltas:
             async for delta in deltas:
-                yield _with_usage(delta, used) if isinstance(delta, Finish) else delta
+                yield with_usage(delta, used) if isinstance(delta, Finish) else delta
 
     def _thoughts(self, prompt: str) -> Thoughts:
         if prompt.rstrip().endswith("<think>"):
@@ -254,37 +265,6 @@ def _read(reader: CallReader, delta: Delta) -> Iterator[Delta]:
         whole = delta.reason == "stop"
         yield from reader.end(whole=whole)
         yield Finish("tool_calls", delta.usage) if whole else delta
-
-
-def _missed(held: Sequence[Delta], judge: Judge) -> int | None:
-    """The place of the first call that was ended and misses its schema."""
-    if not held or not isinstance(held[-1], Finish) or held[-1].reason != "tool_calls":
-        return None
-    for place, start in enumerate(held):
-        if isinstance(start, ToolCallStart):
-            pieces = [d.fragment for d in held if isinstance(d, ToolCallDelta) and d.index == start.index]
-            if judge.call_problem(start.name, "".join(pieces)) is not None:
-                return place
-    return None
-
-
-def _continued(messages: Sequence[Message], said: str) -> tuple[Message, ...]:
-    """The conversation with what the model has said of its answer so far."""
-    if not said:
-        return tuple(messages)
-    if messages[-1].role == "assistant":
-        return (*messages[:-1], Message("assistant", (*messages[-1].parts, Text(said))))
-    return (*messages, Message("assistant", (Text(said),)))
-
-
-def _without_images(message: Message) -> Message:
-    return replace(message, parts=tuple(part for part in message.parts if not isinstance(part, Image)))
-
-
-def _with_usage(finish: Finish, before: Usage) -> Finish:
-    """What both tries cost the caller: one prompt, and all tokens that were written."""
-    usage = replace(before, output_tokens=before.output_tokens + finish.usage.output_tokens)
-    return replace(finish, usage=usage)
 
 
 def _finish(event: Mapping[str, Any], most: int) -> Finish:

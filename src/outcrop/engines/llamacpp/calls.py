@@ -7,9 +7,11 @@ that must happen the answer is one JSON object, {"name": ..., "arguments": ...},
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from outcrop.engines.engine import ChatRequest, Delta, Tool, ToolCallDelta, ToolCallStart
+from outcrop.engines.engine import ChatRequest, Delta, Finish, Tool, ToolCallDelta, ToolCallStart, Usage
+from outcrop.engines.judge import Judge
 
 _OPENING = re.compile(r'\{"name": "((?:[^"\\]|\\.)*)", "arguments": ')
 
@@ -50,3 +52,21 @@ class CallReader:
         """`whole`: the model ended by itself, so that what is held is the outer brace."""
         if self._open and not whole and self._held:
             yield ToolCallDelta(self._index, self._held)
+
+
+def missed(held: Sequence[Delta], judge: Judge) -> int | None:
+    """The place of the first call that was ended and misses its schema."""
+    if not held or not isinstance(held[-1], Finish) or held[-1].reason != "tool_calls":
+        return None
+    for place, start in enumerate(held):
+        if isinstance(start, ToolCallStart):
+            pieces = [d.fragment for d in held if isinstance(d, ToolCallDelta) and d.index == start.index]
+            if judge.call_problem(start.name, "".join(pieces)) is not None:
+                return place
+    return None
+
+
+def with_usage(finish: Finish, before: Usage) -> Finish:
+    """What both tries cost the caller: one prompt, and all tokens that were written."""
+    usage = replace(before, output_tokens=before.output_tokens + finish.usage.output_tokens)
+    return replace(finish, usage=usage)
