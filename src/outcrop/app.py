@@ -21,17 +21,21 @@ from typing import Any
 import msgspec
 import orjson
 
+from outcrop.authorization import Authorizer
 from outcrop.compatible.endpoint import Answered, Asking, Endpoint, Event, unauthenticated
 from outcrop.compatible.routes import Routes
 from outcrop.context import Context, Parts
 from outcrop.engines import attempts
 from outcrop.engines.pool import Engines
 from outcrop.errors import AwsError, InternalServerException, NotBuiltException
+from outcrop.identity import sts
+from outcrop.identity.access import Access
 from outcrop.identity.authenticate import Authenticator
 from outcrop.identity.caller import Caller
 from outcrop.identity.credentials import Credentials
 from outcrop.identity.first_start import ensure_administrator
 from outcrop.identity.sessions import Sessions
+from outcrop.identity.sts import Sts, is_for_sts
 from outcrop.models.catalogue import Catalogue
 from outcrop.models.specs import all_specs
 from outcrop.request import HttpRequest
@@ -114,6 +118,9 @@ class App:
             window_seconds=settings.identity.window_seconds,
             insecure_no_auth=settings.identity.insecure_no_auth,
         )
+        access = Access(database)
+        self.authorizer = Authorizer(access, database, self.parts.catalogue, self.parts.clock)
+        self.sts = Sts(database, vault, access, self.parts.clock)
         self.router = Router(load_services().operations.values())
         self.handlers = handlers()
         self.compatible = Routes()
@@ -121,6 +128,8 @@ class App:
 
     async def answer(self, request: HttpRequest, call: Call) -> Reply:
         """The order of everything, once."""
+        if is_for_sts(request):
+            return await self._answer_sts(request, call)
         if (found := self.compatible.find(request)) is not None:
             return await self._answer_compatible(*found, request, call)
         operation, labels = self.router.find(request.method, request.raw_path, request.query)
@@ -130,6 +139,7 @@ class App:
         )
         params = operation.read(request, labels)
         operation.check(params)
+        self.authorizer.check(caller, operation, params, request, self._region(caller))
         handler = self.handlers.get((operation.service, operation.name))
         if handler is None:
             raise NotBuiltException(
@@ -153,14 +163,40 @@ class App:
             )
         except AwsError as error:
             raise unauthenticated(error) from None
+        asking = Asking(labels, request)
+        self.authorizer.check_compatible(caller, endpoint, asking, self._region(caller))
         context = self._context(caller, request, call)
-        answered = await endpoint.handler(context, Asking(labels, request))
+        answered = await endpoint.handler(context, asking)
         return _compatible_reply(endpoint, answered, context, call)
+
+    async def _answer_sts(self, request: HttpRequest, call: Call) -> Reply:
+        """The token service has another protocol, for errors too."""
+        call.sts = True
+        status = 200
+        try:
+            call.caller = caller = self.authenticator.authenticate(
+                request, "sts", body_hash=await _body_hash(request.body)
+            )
+            body = self.sts.answer(caller, request, self._region(caller), call.request_id)
+        except AwsError as error:
+            call.error = error.code
+            status, body = sts.error(error, call.request_id)
+        return Reply(status, _encoded([("content-type", "text/xml"), ("x-amzn-requestid", call.request_id)]), body)
 
     def _context(self, caller: Caller, request: HttpRequest, call: Call) -> Context:
         attempts.begin()
-        region = caller.region or self.parts.settings.region
-        return Context(caller, region, call.request_id, self.parts, traceparent=request.header("traceparent"))
+        region = self._region(caller)
+        return Context(
+            caller,
+            region,
+            call.request_id,
+            self.parts,
+            traceparent=request.header("traceparent"),
+            permit=self.authorizer.permit(caller, request, region),
+        )
+
+    def _region(self, caller: Caller) -> str:
+        return caller.region or self.parts.settings.region
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -249,18 +285,21 @@ class App:
 class Call:
     """What the log line says about a request."""
 
-    __slots__ = ("caller", "endpoint", "error", "operation", "request_id", "started")
+    __slots__ = ("caller", "endpoint", "error", "operation", "request_id", "started", "sts")
 
     def __init__(self) -> None:
         self.started = time.perf_counter()
         self.request_id = str(uuid.uuid4())
         self.operation: Operation | None = None
         self.endpoint: Endpoint | None = None
+        self.sts = False
         self.caller: Caller | None = None
         self.error: str | None = None
 
     @property
     def name(self) -> str | None:
+        if self.sts:
+            return "sts"
         if self.endpoint is not None:
             return self.endpoint.name
         return self.operation.name if self.operation else None

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from outcrop.telemetry.observer import Observer
 
 
+# Raises AccessDeniedException: an action (`bedrock:InvokeModel`) and the ARN of a resource, or the id of a model.
+Permit = Callable[[str, str], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The long-lived parts, made once by `app.py`."""
@@ -44,6 +48,16 @@ class Context:
     parts: Parts
     response_headers: dict[str, str] = field(default_factory=dict)
     traceparent: str | None = None
+    permit: Permit | None = None
+
+    def require(self, action: str, resource: str) -> None:
+        """AccessDeniedException unless the caller may do this too.
+
+        What the request itself shows was asked before the operation began; this is for what it finds on its way: the
+        model of a prompt, an agent's knowledge base. A call from inside, without a request, may do everything.
+        """
+        if self.permit is not None:
+            self.permit(action, resource)
 
     @property
     def account(self) -> str:

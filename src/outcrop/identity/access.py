@@ -62,23 +62,23 @@ class Access:
         keys: Keys,
         *,
         owner: str | None = None,
-        resource_policy: Policy | None = None,
+        trust: Policy | None = None,
     ) -> Decision:
-        """`owner` is the account of the resource, None where it has none; `resource_policy` overrides the stored one."""
-        query = Query(_subject(caller), action, resource, owner, keys)
-        return decide(query, self._policies(caller, resource, resource_policy))
+        """`owner` is the account of the resource, None where it has none; `trust` is the policy of a role to be."""
+        query = Query(subject_of(caller), action, resource, owner, keys)
+        return decide(query, self._policies(caller, resource, trust))
 
     def denied(self, caller: Caller, action: str, resource: str, keys: Keys) -> Decision | None:
         """The explicit deny, if there is one, of what needs no Allow."""
-        query = Query(_subject(caller), action, resource, None, keys)
+        query = Query(subject_of(caller), action, resource, None, keys)
         return explicit_deny(query, self._policies(caller, resource, None))
 
-    def _policies(self, caller: Caller, resource: str, resource_policy: Policy | None) -> Policies:
+    def _policies(self, caller: Caller, resource: str, trust: Policy | None) -> Policies:
         grants = self.grants(caller.principal_id)
-        if resource_policy is None and (text := self._resource_policies().get(resource)) is not None:
-            resource_policy = compiled(resource, text, "resource")
+        stored = self._resource_policies().get(resource)
+        of_resource = trust if stored is None else compiled(resource, stored, "resource")
         session = () if caller.session is None else self._session_policies(caller.session)
-        return Policies(grants.policies, grants.boundary, session, resource_policy)
+        return Policies(grants.policies, grants.boundary, session, of_resource, trusted=trust is not None)
 
     def _session_policies(self, session: Session) -> tuple[Policy, ...]:
         inline = tuple(compiled("the session policy", text) for text in session.policies)
@@ -133,6 +133,6 @@ def owner_of(resource: str) -> str | None:
     return account if account not in ("", "aws") else None
 
 
-def _subject(caller: Caller) -> Subject:
+def subject_of(caller: Caller) -> Subject:
     role_arn = None if caller.session is None else caller.session.role_arn
     return Subject(caller.account, caller.arn, role_arn)

@@ -27,6 +27,12 @@ _ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": comparisons.ge,
 }
 
+_READ: Mapping[str, Callable[[str], Any]] = {
+    "numeric": operators.number,
+    "date": operators.date,
+    "binary": operators.binary,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -118,11 +124,7 @@ def _typed(operator: Operator, values: tuple[str, ...]) -> Match:
             return at is not None and any(known is not None and at in known for known in networks)
 
         return inside
-    read: Callable[[str], Any] = {
-        "numeric": operators.number,
-        "date": operators.date,
-        "binary": operators.binary,
-    }.get(operator.comparison, operators.boolean)
+    read = _READ.get(operator.comparison, operators.boolean)
     known = [read(value) for value in values]
     compare = _ORDERS[operator.order]
 

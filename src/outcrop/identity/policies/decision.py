@@ -31,12 +31,16 @@ _NOT_ALLOWED_BY: dict[Source, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """All that is said about one principal and one resource. An empty list of `session` or a None limits nothing."""
+    """All that is said about one principal and one resource. An empty list of `session` or a None limits nothing.
+
+    `trusted`: the resource is a role, which nobody becomes whom its own policy does not name.
+    """
 
     identity: Sequence[Policy] = ()
     boundary: Policy | None = None
     session: Sequence[Policy] = ()
     resource: Policy | None = None
+    trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ def decide(query: Query, policies: Policies) -> Decision:
     naming, by_resource = _resource_allow(query, policies.resource)
     if query.crosses_accounts:
         return _across(query, policies, limits, by_resource)
+    if policies.trusted and by_resource is None:
+        return Decision(False, False, "resource")
     if naming == "itself" and by_resource is not None:
         return by_resource
     granted = _allow(query, "identity", policies.identity) or (by_resource if naming == "role" else None)
