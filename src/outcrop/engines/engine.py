@@ -55,7 +55,14 @@ class ToolResult:
     error: bool = False
 
 
-Part = Text | Image | Reasoning | ToolCall | ToolResult
+@dataclass(frozen=True, slots=True)
+class CachePoint:
+    """All before it may be kept for the next request. Only engines with `Capabilities.cache_points` are shown one."""
+
+    ttl: Literal["5m", "1h"] | None = None
+
+
+Part = Text | Image | Reasoning | ToolCall | ToolResult | CachePoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +75,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """`schema` is the JSON schema of the arguments. `strict`: decoding must be held to it."""
+    """`schema` is the JSON schema of the arguments. `strict`: decoding must be held to it. `cache`: a point after it."""
 
     name: str
     description: str
     schema: Json
     strict: bool = False
+    cache: CachePoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +140,14 @@ class CompletionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens. `input_tokens` counts the whole prompt, `cached_tokens` of it came from the engine's prefix cache."""
+    """Tokens. `input_tokens` counts the whole prompt; `cached_tokens` of it came from the engine's prefix cache, and
+    `written_tokens` went into one at a price.
+    """
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    written_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +211,7 @@ Delta = TextDelta | ReasoningDelta | ReasoningSignature | ToolCallStart | ToolCa
 class Capabilities:
     """What this model behind this engine can really do; the catalogue shows nothing else.
 
-    `parameters`: how many numbers its weights are, where they lie here and say so.
+    `cache_points`: it must be told where to keep a prefix. `parameters`: how many numbers its weights are, where they lie here and say so.
     """
 
     context_tokens: int
@@ -214,6 +225,7 @@ class Capabilities:
     embeddings: bool = False
     rerank: bool = False
     count_tokens: bool = True
+    cache_points: bool = False
     parameters: int | None = None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from outcrop.engines.engine import Image, Part, Reasoning, Text, ToolCall, ToolResult
+from outcrop.engines.engine import CachePoint, Image, Part, Reasoning, Text, ToolCall, ToolResult
 from outcrop.engines.engine import Message as Turn
 from outcrop.errors import ValidationException
 from outcrop.inference import cache_points, documents, history, images
@@ -15,6 +15,7 @@ from outcrop.inference.reasoning import Signer
 from outcrop.inference.wording import Wording
 from outcrop.models.model import Model
 from outcrop.shapes.bedrock_runtime import (
+    CachePointBlock,
     ContentBlock,
     GuardrailConverseContentBlock,
     Message,
@@ -35,6 +36,10 @@ class Reader:
     words: Wording
     signer: Signer
 
+    def cache_point(self, block: CachePointBlock) -> CachePoint | None:
+        """None for engines that keep prefixes unasked."""
+        return CachePoint(block.get("ttl")) if self.model.capabilities.cache_points else None  # type: ignore[arg-type]  # one of its literals
+
 
 async def turns_of(
     reader: Reader,
@@ -51,7 +56,7 @@ async def turns_of(
     found = documents.documents_of(messages, named=reader.words.names_documents)
     shown = await documents.texts_of(found) if found else {}
     parts = _Parts(reader, shown)
-    first = _system(system, reader.model)
+    first = _system(system, reader)
     return (*first, *(Turn(_role(message["role"]), parts.of_message(i, message)) for i, message in enumerate(messages)))
 
 
@@ -77,9 +82,14 @@ def _role(role: str) -> Any:
     return role
 
 
-def _system(blocks: Sequence[SystemContentBlock] | None, model: Model) -> tuple[Turn, ...]:
-    texts = []
+def _system(blocks: Sequence[SystemContentBlock] | None, reader: Reader) -> tuple[Turn, ...]:
+    """One text, or as many as cache points make of it."""
+    texts: list[str] = []
+    parts: list[Text | CachePoint] = []
     for i, block in enumerate(blocks or ()):
+        if "cachePoint" in block and (point := reader.cache_point(block["cachePoint"])) is not None and texts:
+            parts += [Text("\n".join(texts)), point]
+            texts.clear()
         text = block["text"] if "text" in block else _guarded_text(block.get("guardContent"))
         if text is not None and not text.strip():
             raise ValidationException(
@@ -88,9 +98,11 @@ def _system(blocks: Sequence[SystemContentBlock] | None, model: Model) -> tuple[
             )
         if text is not None:
             texts.append(text)
-    if texts and not model.capabilities.system:
+    if texts:
+        parts.append(Text("\n".join(texts)))
+    if parts and not reader.model.capabilities.system:
         raise ValidationException("This model doesn't support system messages.")
-    return (Turn("system", (Text("\n".join(texts)),)),) if texts else ()
+    return (Turn("system", tuple(parts)),) if parts else ()
 
 
 def _guarded_text(block: GuardrailConverseContentBlock | None) -> str | None:
@@ -113,7 +125,7 @@ class _Parts:
             return Text(block["text"])
         kind = next(iter(block))
         if kind == "cachePoint":
-            return None
+            return self._reader.cache_point(block["cachePoint"])
         read = getattr(self, f"_{kind}", None)
         if read is None:
             raise ValidationException(f"This model doesn't support {_PLURALS.get(kind, kind)}.")

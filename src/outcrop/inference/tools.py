@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from outcrop.engines.engine import Tool, ToolChoice
+from outcrop.engines.engine import CachePoint, Tool, ToolChoice
 from outcrop.errors import ValidationException
 from outcrop.inference.failures import ModelRefused
 from outcrop.inference.structured_output import check_schema
@@ -24,6 +25,9 @@ def tools_of(configuration: ToolConfiguration | None, model: Model) -> tuple[tup
             raise ValidationException("This model doesn't support system tools.")
         if "toolSpec" in entry:
             tools.append(_tool(i, entry["toolSpec"]))
+        elif "cachePoint" in entry and tools and model.capabilities.cache_points:
+            ttl: Any = entry["cachePoint"].get("ttl")
+            tools[-1] = replace(tools[-1], cache=CachePoint(ttl))
     check_names(tools)
     if not tools:
         raise ValidationException("The toolConfig.tools field has no toolSpec. Add a tool and try again.")

@@ -1,8 +1,8 @@
 """Token counts. Bedrock's `inputTokens` leaves out what came from a cache; the engine's count is of the whole prompt.
 
-Prefix caching is implicit here: engines keep and reuse prefixes by themselves, with or without cache points, and what
-they really reused is always reported, as Bedrock does for models with implicit caching. Nothing is ever reported as
-written, because keeping a prefix costs no extra tokens.
+Prefix caching is implicit in engines that run here: they keep and reuse prefixes by themselves, with or without cache
+points, and what they really reused is always reported, as Bedrock does for models with implicit caching. Only an engine
+elsewhere reports tokens as written: here keeping a prefix costs none.
 """
 
 from __future__ import annotations
@@ -15,16 +15,22 @@ from outcrop.shapes.bedrock_runtime import TokenUsage
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """`fresh` + `cached` is the prompt."""
+    """`fresh` + `cached` + `written` is the prompt."""
 
     fresh: int
     cached: int
     output: int
+    written: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.fresh + self.cached + self.written + self.output
 
 
 def counts(usage: Usage) -> Counts:
     cached = min(usage.cached_tokens, usage.input_tokens)
-    return Counts(usage.input_tokens - cached, cached, usage.output_tokens)
+    written = min(usage.written_tokens, usage.input_tokens - cached)
+    return Counts(usage.input_tokens - cached - written, cached, usage.output_tokens, written)
 
 
 def token_usage(usage: Usage) -> TokenUsage:
@@ -33,7 +39,7 @@ def token_usage(usage: Usage) -> TokenUsage:
     return {
         "inputTokens": count.fresh,
         "outputTokens": count.output,
-        "totalTokens": count.fresh + count.cached + count.output,
+        "totalTokens": count.total,
         "cacheReadInputTokens": count.cached,
-        "cacheWriteInputTokens": 0,
+        "cacheWriteInputTokens": count.written,
     }

@@ -94,7 +94,12 @@ class _Generation:
         if self._first is not None and count.output > 1:
             seconds = (time.perf_counter() - self._first) / (count.output - 1)
             metrics.between_tokens.labels(self._model).observe(seconds)
-        for kind, number in (("input", count.fresh), ("cached", count.cached), ("output", count.output)):
+        for kind, number in (
+            ("input", count.fresh),
+            ("cached", count.cached),
+            ("written", count.written),
+            ("output", count.output),
+        ):
             metrics.tokens.labels(self._model, self._account, kind).inc(number)
         outcome = "embedded" if finish is None else finish.reason
         metrics.generations.labels(self._model, self._account, outcome).inc()

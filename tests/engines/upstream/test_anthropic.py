@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
 from outcrop.engines.engine import (
+    CachePoint,
     ChatRequest,
     CompletionRequest,
     ContextOverflow,
@@ -123,7 +125,7 @@ def test_a_chat_and_what_is_sent(upstream: Upstream) -> None:
     assert upstream.body == {
         "model": "claude-x",
         "stream": True,
-        "system": "Be brief.",
+        "system": [{"type": "text", "text": "Be brief."}],
         "messages": [
             {
                 "role": "user",
@@ -171,6 +173,22 @@ def test_a_chat_and_what_is_sent(upstream: Upstream) -> None:
     }
 
 
+def test_cache_points_mark_what_is_before_them(upstream: Upstream) -> None:
+    streams(upstream, started(), ended(), END)
+    turns = (
+        Message("system", (Text("a"), CachePoint("1h"), Text("b"))),
+        Message("user", (Text(" "), CachePoint(), Text("c"), CachePoint())),
+        Message("assistant", (Reasoning("hm", "sig"), CachePoint(), Text("d"))),
+    )
+    ask(upstream, ChatRequest(turns, tools=(replace(WEATHER, cache=CachePoint()),)))
+    mark = {"cache_control": {"type": "ephemeral"}}
+    long = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    assert upstream.body["system"] == [{"type": "text", "text": "a", **long}, {"type": "text", "text": "b"}]
+    assert upstream.body["messages"][0]["content"] == [{"type": "text", "text": "c", **mark}]
+    assert upstream.body["messages"][1]["content"][0] == {"type": "thinking", "thinking": "hm", "signature": "sig"}
+    assert upstream.body["tools"][0]["cache_control"] == mark["cache_control"]
+
+
 @pytest.mark.parametrize(("most", "sent"), [(None, 8192), (300, 300)])
 def test_a_limit_is_sent_where_nobody_set_one(upstream: Upstream, most: int | None, sent: int) -> None:
     streams(upstream, started(), ended(), END)
@@ -202,7 +220,7 @@ def test_all_that_a_stream_may_hold(upstream: Upstream) -> None:
     expected: list[Delta] = [
         ReasoningDelta("hm"), ReasoningSignature("sig"), TextDelta("Se"), TextDelta("e"), ToolCallStart(0, "a", "f"),
         ToolCallDelta(0, '{"x"'), ToolCallDelta(0, ":1}"), ToolCallStart(1, "b", "g"),
-        Finish("tool_calls", Usage(123, 7, 100)),
+        Finish("tool_calls", Usage(123, 7, 100, 20)),
     ]  # fmt: skip
     assert ask(upstream) == expected
 

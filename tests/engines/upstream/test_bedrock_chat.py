@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from outcrop.engines.engine import (
+    CachePoint,
     ChatRequest,
     Delta,
     EngineError,
@@ -139,6 +141,19 @@ def test_turns_that_nothing_is_left_of_do_not_break_the_order(upstream: Upstream
     assert upstream.body["messages"] == [{"role": "user", "content": [{"text": "a"}, {"text": "b"}]}]
 
 
+def test_cache_points_stay_where_they_are(upstream: Upstream) -> None:
+    upstream.streams(text("Hi"), stop())
+    turns = (
+        Message("system", (Text("a"), CachePoint("1h"), Text("b"))),
+        Message("user", (Text(" "), CachePoint(), Text("c"), CachePoint())),
+    )
+    ask(upstream, ChatRequest(turns, tools=(replace(WEATHER, cache=CachePoint()),)))
+    point = {"cachePoint": {"type": "default"}}
+    assert upstream.body["system"] == [{"text": "a"}, {"cachePoint": {"type": "default", "ttl": "1h"}}, {"text": "b"}]
+    assert upstream.body["messages"] == [{"role": "user", "content": [{"text": "c"}, point]}], "none comes first"
+    assert upstream.body["toolConfig"]["tools"][1] == point
+
+
 def test_nova_has_its_own_word_for_top_k(upstream: Upstream) -> None:
     upstream.streams(text("Hi"), stop())
     ask(upstream, ChatRequest(HELLO.messages, sampling=Sampling(top_k=9)), model="us.amazon.nova-lite-v1:0")
@@ -168,7 +183,7 @@ def test_all_that_a_stream_may_hold(upstream: Upstream) -> None:
     expected: list[Delta] = [
         ReasoningDelta("h"), ReasoningDelta("m"), ReasoningSignature("sig"), TextDelta("See"),
         ToolCallStart(0, "a", "f"), ToolCallDelta(0, '{"x"'), ToolCallDelta(0, ":1}"), ToolCallStart(1, "b", "g"),
-        Finish("tool_calls", Usage(123, 7, 100)),
+        Finish("tool_calls", Usage(123, 7, 100, 20)),
     ]  # fmt: skip
     assert ask(upstream) == expected
 

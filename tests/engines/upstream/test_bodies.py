@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +19,7 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsStr
 from pydantic import TypeAdapter
 
 from outcrop.engines.engine import (
+    CachePoint,
     ChatRequest,
     Image,
     Message,
@@ -45,16 +47,20 @@ images = st.builds(Image, st.sampled_from(["png", "jpeg", "gif", "webp"]), st.bi
 objects = st.dictionaries(st.text(max_size=4), st.none() | st.integers(-9, 9) | st.text(max_size=4), max_size=2)
 names = st.text(string.ascii_letters, min_size=1, max_size=8)
 results = st.builds(ToolResult, names, st.lists(texts | images, max_size=3).map(tuple), st.booleans())
+points = st.builds(CachePoint, st.sampled_from([None, "5m", "1h"]))
 said = st.one_of(
     texts,
+    points,
     st.builds(Reasoning, st.text(max_size=5), st.none() | st.text(max_size=5)),
     st.builds(ToolCall, names, names, objects),
 )
-users = st.builds(Message, st.just("user"), st.lists(st.one_of(texts, images, results), max_size=4).map(tuple))
+users = st.builds(Message, st.just("user"), st.lists(st.one_of(texts, images, results, points), max_size=4).map(tuple))
 assistants = st.builds(Message, st.just("assistant"), st.lists(said, max_size=4).map(tuple))
-systems = st.builds(Message, st.just("system"), st.lists(texts, max_size=2).map(tuple))
+systems = st.builds(Message, st.just("system"), st.lists(texts | points, max_size=3).map(tuple))
 schemas = objects.map(lambda more: {**more, "type": "object"})
-tools = st.lists(st.builds(Tool, names, st.text(max_size=4), schemas, st.booleans()), max_size=3).map(tuple)
+tools = st.lists(
+    st.builds(Tool, names, st.text(max_size=4), schemas, st.booleans(), st.none() | points), max_size=3
+).map(tuple)
 choices = st.sampled_from([ToolChoice(), ToolChoice("any"), ToolChoice("tool", "f"), ToolChoice("none")])
 samplings = st.builds(
     Sampling,
@@ -92,7 +98,7 @@ def test_converse(request: ChatRequest, model: str) -> None:
     blocks = [block for message in body["messages"] for block in message["content"]]
     assert all(len(block) == 1 for block in blocks)
     assert all(block["text"].strip() for block in blocks if "text" in block)
-    assert all(message["content"] for message in body["messages"])
+    assert all(message["content"] and "cachePoint" not in message["content"][0] for message in body["messages"])
     if "toolConfig" not in body:
         assert not any("toolUse" in block or "toolResult" in block for block in blocks)
 
@@ -109,10 +115,19 @@ def test_messages(request: ChatRequest) -> None:
 @settings(max_examples=150, deadline=None)
 @given(requests().filter(lambda request: request.messages[-1].role == "user"))
 def test_chat_completions_of_a_cloud(request: ChatRequest) -> None:
+    request = _without_points(request)
     body = orjson.loads(orjson.dumps(cloud_body(chat_body(request), request)))
     _whole(OPENAI.validate_python({**body, "model": "gpt-x", "stream": True}))
     # Only what the caller asked for that OpenAI does not have may be there: it says so itself.
     assert set(body) - _keys(CompletionCreateParamsStreaming) <= {"top_k"}
+
+
+def _without_points(request: ChatRequest) -> ChatRequest:
+    """Engines that did not ask for cache points are shown none."""
+    turns = (
+        replace(turn, parts=tuple(p for p in turn.parts if not isinstance(p, CachePoint))) for turn in request.messages
+    )
+    return replace(request, messages=tuple(turns))
 
 
 def _keys(params: Any) -> set[str]:

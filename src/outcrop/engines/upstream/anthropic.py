@@ -53,6 +53,7 @@ class Anthropic:
             json_schema=spec.json_schema,
             images=spec.images,
             reasoning=spec.reasoning,
+            cache_points=True,
         )
 
     async def start(self) -> None:

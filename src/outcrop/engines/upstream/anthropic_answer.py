@@ -97,7 +97,7 @@ class Events:
 def _usage(usage: Mapping[str, Any]) -> Usage:
     """The API counts what came from and went into a cache apart from the rest of the prompt."""
     read, written = usage.get("cache_read_input_tokens") or 0, usage.get("cache_creation_input_tokens") or 0
-    return Usage((usage.get("input_tokens") or 0) + read + written, usage.get("output_tokens") or 0, read)
+    return Usage((usage.get("input_tokens") or 0) + read + written, usage.get("output_tokens") or 0, read, written)
 
 
 def error_of(status: int, body: bytes, headers: Mapping[str, str], name: str) -> EngineError:

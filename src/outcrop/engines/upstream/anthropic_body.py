@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from outcrop.engines.engine import (
+    CachePoint,
     ChatRequest,
     Image,
     Message,
@@ -15,6 +16,7 @@ from outcrop.engines.engine import (
     Sampling,
     Text,
     Tool,
+    ToolCall,
     ToolChoice,
     ToolResult,
     Unsupported,
@@ -35,7 +37,8 @@ def messages_body(request: ChatRequest, *, most_tokens: int) -> dict[str, Any]:
 def counted_body(request: ChatRequest) -> dict[str, Any]:
     """What the number of tokens depends on."""
     body: dict[str, Any] = {"messages": _messages([turn for turn in request.messages if turn.role != "system"])}
-    if system := "\n".join(_texts(request.messages)):
+    said = [part for turn in request.messages if turn.role == "system" for part in turn.parts]
+    if system := list(_content(said)):
         body["system"] = system
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
@@ -46,29 +49,40 @@ def counted_body(request: ChatRequest) -> dict[str, Any]:
     return body
 
 
-def _texts(turns: Sequence[Message]) -> Iterator[str]:
-    return (part.text for turn in turns if turn.role == "system" for part in turn.parts if isinstance(part, Text))
-
-
 def _messages(turns: Sequence[Message]) -> list[dict[str, Any]]:
     """Turns that nothing is left of go; the API itself joins what then stands side by side."""
-    made = ({"role": turn.role, "content": list(_content(turn.parts))} for turn in turns)
+    made = ({"role": turn.role, "content": _content(turn.parts)} for turn in turns)
     return [message for message in made if message["content"]]
 
 
-def _content(parts: Sequence[Part]) -> Iterator[dict[str, Any]]:
+def _content(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = []
     for part in parts:
-        if isinstance(part, Text | Image):
-            yield from _plain(part)
-        elif isinstance(part, Reasoning):
-            # Only what it signed itself is taken back.
-            if part.signature:
-                yield {"type": "thinking", "thinking": part.text, "signature": part.signature}
-        elif isinstance(part, ToolResult):
-            content = [block for inner in part.parts for block in _plain(inner)]
-            yield {"type": "tool_result", "tool_use_id": part.id, "content": content, "is_error": part.error}
+        if isinstance(part, CachePoint):
+            # Thinking cannot be marked.
+            if blocks and blocks[-1]["type"] != "thinking":
+                blocks[-1]["cache_control"] = _cache_control(part)
         else:
-            yield {"type": "tool_use", "id": part.id, "name": part.name, "input": part.arguments}
+            blocks += _blocks(part)
+    return blocks
+
+
+def _cache_control(point: CachePoint) -> dict[str, Any]:
+    return {"type": "ephemeral"} if point.ttl is None else {"type": "ephemeral", "ttl": point.ttl}
+
+
+def _blocks(part: Part) -> Iterator[dict[str, Any]]:
+    if isinstance(part, Text | Image):
+        yield from _plain(part)
+    elif isinstance(part, Reasoning):
+        # Only what it signed itself is taken back.
+        if part.signature:
+            yield {"type": "thinking", "thinking": part.text, "signature": part.signature}
+    elif isinstance(part, ToolResult):
+        content = [block for inner in part.parts for block in _plain(inner)]
+        yield {"type": "tool_result", "tool_use_id": part.id, "content": content, "is_error": part.error}
+    elif isinstance(part, ToolCall):
+        yield {"type": "tool_use", "id": part.id, "name": part.name, "input": part.arguments}
 
 
 def _plain(part: Text | Image) -> Iterator[dict[str, Any]]:
@@ -86,6 +100,8 @@ def _tool(tool: Tool) -> dict[str, Any]:
         body["description"] = tool.description
     if tool.strict:
         body["strict"] = True
+    if tool.cache is not None:
+        body["cache_control"] = _cache_control(tool.cache)
     return body
 
 

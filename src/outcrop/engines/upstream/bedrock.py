@@ -77,6 +77,7 @@ class Bedrock:
             images=spec.images,
             reasoning=spec.reasoning,
             count_tokens=self._counts,
+            cache_points=True,
         )
 
     async def start(self) -> None:

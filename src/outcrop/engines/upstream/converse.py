@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from outcrop.engines.engine import (
+    CachePoint,
     ChatRequest,
     Image,
     Message,
@@ -44,10 +45,11 @@ def counted_body(request: ChatRequest) -> dict[str, Any]:
     with_tools = bool(request.tools) and request.tool_choice.mode != "none"
     turns = [turn for turn in request.messages if turn.role != "system"]
     body: dict[str, Any] = {"messages": _joined(turns, with_tools=with_tools)}
-    if system := [block for turn in request.messages if turn.role == "system" for block in _texts(turn.parts)]:
+    said = [part for turn in request.messages if turn.role == "system" for part in turn.parts]
+    if system := list(_content(said, with_tools=with_tools)):
         body["system"] = system
     if with_tools:
-        tools = {"tools": [_tool(tool) for tool in request.tools]}
+        tools = {"tools": [block for tool in request.tools for block in _tool(tool)]}
         body["toolConfig"] = tools if request.tool_choice.mode == "auto" else {**tools, **_choice(request.tool_choice)}
     return body
 
@@ -65,25 +67,38 @@ def _joined(turns: Sequence[Message], *, with_tools: bool) -> list[dict[str, Any
 
 
 def _content(parts: Sequence[Part], *, with_tools: bool) -> Iterator[dict[str, Any]]:
+    """Without blank text, which Converse refuses, and cache points that would then come first."""
+    begun = False
     for part in parts:
-        if isinstance(part, Text):
-            # Converse refuses blank text.
-            if part.text.strip():
-                yield {"text": part.text}
-        elif isinstance(part, Image):
-            yield _image(part)
-        elif isinstance(part, Reasoning):
-            # Claude takes only what it signed; others want none of it.
-            if part.signature:
-                yield {"reasoningContent": {"reasoningText": {"text": part.text, "signature": part.signature}}}
-        elif with_tools:
-            yield _call(part) if isinstance(part, ToolCall) else _result(part)
-        else:
-            yield from _told(part)
+        if isinstance(part, CachePoint):
+            if begun:
+                yield _cache_point(part)
+            continue
+        for block in _blocks(part, with_tools=with_tools):
+            begun = True
+            yield block
 
 
-def _texts(parts: Sequence[Part]) -> Iterator[dict[str, Any]]:
-    return ({"text": part.text} for part in parts if isinstance(part, Text) and part.text.strip())
+def _blocks(part: Part, *, with_tools: bool) -> Iterator[dict[str, Any]]:
+    if isinstance(part, Text):
+        if part.text.strip():
+            yield {"text": part.text}
+    elif isinstance(part, Image):
+        yield _image(part)
+    elif isinstance(part, Reasoning):
+        # Claude takes only what it signed; others want none of it.
+        if part.signature:
+            yield {"reasoningContent": {"reasoningText": {"text": part.text, "signature": part.signature}}}
+    elif isinstance(part, ToolCall | ToolResult) and not with_tools:
+        yield from _told(part)
+    elif isinstance(part, ToolCall):
+        yield _call(part)
+    elif isinstance(part, ToolResult):
+        yield _result(part)
+
+
+def _cache_point(point: CachePoint) -> dict[str, Any]:
+    return {"cachePoint": {"type": "default"} if point.ttl is None else {"type": "default", "ttl": point.ttl}}
 
 
 def _image(part: Image) -> dict[str, Any]:
@@ -117,13 +132,15 @@ def _told(part: ToolCall | ToolResult) -> Iterator[dict[str, Any]]:
     yield from _result_content(part)
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool) -> Iterator[dict[str, Any]]:
     spec: dict[str, Any] = {"name": tool.name, "inputSchema": {"json": tool.schema}}
     if tool.description:
         spec["description"] = tool.description
     if tool.strict:
         spec["strict"] = True
-    return {"toolSpec": spec}
+    yield {"toolSpec": spec}
+    if tool.cache is not None:
+        yield _cache_point(tool.cache)
 
 
 def _choice(choice: ToolChoice) -> dict[str, Any]:

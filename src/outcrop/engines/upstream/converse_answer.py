@@ -100,4 +100,4 @@ def _finish(stop: Mapping[str, Any], usage: Usage) -> Finish:
 def usage_of(usage: Mapping[str, Any]) -> Usage:
     """Bedrock counts what came from and went into a cache apart from the rest of the prompt."""
     read, written = usage.get("cacheReadInputTokens") or 0, usage.get("cacheWriteInputTokens") or 0
-    return Usage((usage.get("inputTokens") or 0) + read + written, usage.get("outputTokens") or 0, read)
+    return Usage((usage.get("inputTokens") or 0) + read + written, usage.get("outputTokens") or 0, read, written)

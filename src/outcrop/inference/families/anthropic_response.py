@@ -51,9 +51,9 @@ def usage(used: Usage) -> dict[str, Any]:
     count = counts(used)
     return {
         "input_tokens": count.fresh,
-        "cache_creation_input_tokens": 0,
+        "cache_creation_input_tokens": count.written,
         "cache_read_input_tokens": count.cached,
-        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+        "cache_creation": {"ephemeral_5m_input_tokens": count.written, "ephemeral_1h_input_tokens": 0},
         "output_tokens": count.output,
     }
 

@@ -46,7 +46,7 @@ def _history(given: Any) -> list[dict[str, Any]]:
 
 def _meta(finish: Finish) -> dict[str, Any]:
     count = counts(finish.usage)
-    billed = {"input_tokens": count.fresh + count.cached, "output_tokens": count.output}
+    billed = {"input_tokens": count.fresh + count.cached + count.written, "output_tokens": count.output}
     return {"api_version": {"version": "1"}, "billed_units": billed}
 
 

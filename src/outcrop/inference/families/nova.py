@@ -110,7 +110,7 @@ def _usage(used: Usage) -> dict[str, int]:
     return {
         "inputTokens": count.fresh,
         "outputTokens": count.output,
-        "totalTokens": count.fresh + count.cached + count.output,
+        "totalTokens": count.total,
         "cacheReadInputTokenCount": count.cached,
-        "cacheWriteInputTokenCount": 0,
+        "cacheWriteInputTokenCount": count.written,
     }
