@@ -27,6 +27,7 @@ _THOUGHTS = {
     "may": 'start: ("<think>" THOUGHT "</think>" GAP)? answer',
     "open": 'start: THOUGHT "</think>" GAP answer',
 }
+_OF_NO_ARGUMENTS = frozenset({"type", "properties", "required", "title", "description", "$schema"})
 _THOUGHT = r"/(?s:.*)/ & ~/(?s:.*)<\/think>(?s:.*)/"
 
 
@@ -67,7 +68,13 @@ def _calls(tools: Sequence[Tool]) -> Iterator[str]:
     for i, tool in enumerate(tools):
         opening = f'{{"name": {_literal(tool.name)}, "arguments": '
         yield f'call{i}: {_literal(opening)} arguments{i} "}}"'
-        yield f"arguments{i}: {_json(tool.schema)}"
+        yield f"arguments{i}: {_json(_arguments(tool.schema))}"
+
+
+def _arguments(schema: Json) -> Json:
+    """A tool that names no arguments takes none: its schema is open, and a weak model would make some up."""
+    named = schema.get("properties") or not schema.keys() <= _OF_NO_ARGUMENTS
+    return schema if named else {"type": "object", "additionalProperties": False}
 
 
 def _json(schema: Json) -> str:
