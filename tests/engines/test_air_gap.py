@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from outcrop.engines.loopback import is_loopback
 from outcrop.models.catalogue import check_settings
-from outcrop.settings import ChoiceSpec, ModelSpec, Settings, SettingsError, TelemetrySettings
+from outcrop.settings import ChoiceSpec, ModelSpec, Settings, SettingsError
 from tests.conformance.loopback import answering
 from tests.engines.upstream.server import Upstream, metadata, stop, text
 from tests.live import Server, clean_environment, serve
@@ -85,14 +85,6 @@ def test_engines_elsewhere_are_refused_with_a_sentence(spec: ModelSpec) -> None:
 @pytest.mark.parametrize("spec", LOCAL, ids=lambda spec: spec.engine)
 def test_engines_here_are_not(spec: ModelSpec) -> None:
     check_settings(Settings(models=(spec,), network="none"))
-
-
-def test_traces_stay_here_too() -> None:
-    here, elsewhere = ("http://127.0.0.1:4318/v1/traces", "http://collector:4318/v1/traces")
-    check_settings(Settings(network="none", telemetry=TelemetrySettings(traces=here)))
-    check_settings(Settings(telemetry=TelemetrySettings(traces=elsewhere)))
-    with pytest.raises(SettingsError, match=r"telemetry\.traces \(http://collector:4318/v1/traces\) would leave"):
-        check_settings(Settings(network="none", telemetry=TelemetrySettings(traces=elsewhere)))
 
 
 def run(home: Path, *arguments: str, settings: str, **more: str) -> subprocess.CompletedProcess[str]:
