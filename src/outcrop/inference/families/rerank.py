@@ -14,6 +14,7 @@ from outcrop.errors import ValidationException
 from outcrop.inference.failures import before_the_answer
 from outcrop.inference.families.body import Member, array, integer, opened, string
 from outcrop.inference.usage import Counts, counts
+from outcrop.inference.watching import begun, failing, tell
 from outcrop.inference.wording import NATIVE
 from outcrop.models.model import Model
 
@@ -37,9 +38,15 @@ async def _ranked(ctx: Context, model: Model, given: Mapping[str, Any]) -> tuple
     """The best first; documents with the same score stay in their order."""
     if not model.capabilities.rerank:
         raise ValidationException("This model doesn't support reranking.")
-    try:
-        scores, usage = await ctx.engine(model.id).rerank(given["query"], given["documents"])
-    except EngineError as problem:
-        raise before_the_answer(problem, model.id, NATIVE) from problem
+    generation = begun(ctx, model, None)
+    with failing(generation):
+        try:
+            scores, usage = await ctx.engine(model.id).rerank(given["query"], given["documents"])
+        except EngineError as problem:
+            raise before_the_answer(problem, model.id, NATIVE) from problem
+        finally:
+            tell(ctx, model)
+    if generation is not None:
+        generation.finished(usage, None)
     ranked = sorted(enumerate(scores), key=lambda scored: -scored[1])[: given.get("top_n", len(scores))]
     return {"results": [{"index": index, "relevance_score": score} for index, score in ranked]}, counts(usage)
