@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outcrop.engines.admission import Admission, Admitted, Tier, ask_for
+from outcrop.engines.admission import Admission, Admitted, Tier, ask_as, ask_for
 from outcrop.engines.engine import EngineBusy
 
 
-async def asked(admission: Admission, tier: Tier = "default") -> Admitted:
+async def asked(admission: Admission, tier: Tier = "default", account: str = "") -> Admitted:
     ask_for(tier)
+    ask_as(account)
     return await admission.enter()
 
 
@@ -85,6 +86,49 @@ def test_beyond_the_bound_the_last_of_the_lowest_class_is_turned_away() -> None:
         for task in (priority, default):
             task.cancel()
         await asyncio.gather(priority, default, return_exceptions=True)
+        assert admission.waiting == 0
+
+    asyncio.run(run())
+
+
+def test_accounts_take_turns() -> None:
+    async def run() -> None:
+        admission = Admission("m", 1, 100)
+        first = await admission.enter()
+        order: list[str] = []
+
+        async def one(account: str) -> None:
+            admitted = await asked(admission, "default", account)
+            order.append(account)
+            admitted.release()
+
+        tasks = [asyncio.create_task(one(account)) for account in ["a"] * 6 + ["b"] * 2 + ["c"]]
+        await turns()
+        first.release()
+        await asyncio.gather(*tasks)
+        assert "".join(order) == "abcabaaaa"
+
+    asyncio.run(run())
+
+
+def test_who_has_the_most_waiting_makes_way() -> None:
+    async def run() -> None:
+        admission = Admission("m", 1, 3)
+        await admission.enter()
+        greedy = [begun(asked(admission, "default", "a")) for _ in range(3)]
+        await turns()
+        with pytest.raises(EngineBusy):
+            await begun(asked(admission, "default", "a"))
+        modest = begun(asked(admission, "default", "b"))
+        await turns()
+        assert isinstance(greedy[2].exception(), EngineBusy)
+        # Two of one and one of the other: nobody has more of a claim.
+        with pytest.raises(EngineBusy):
+            await begun(asked(admission, "default", "b"))
+        assert admission.waiting == 3
+        for task in (*greedy[:2], modest):
+            task.cancel()
+        await asyncio.gather(*greedy[:2], modest, return_exceptions=True)
         assert admission.waiting == 0
 
     asyncio.run(run())
