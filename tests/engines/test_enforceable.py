@@ -165,3 +165,64 @@ def test_what_can_be_enforced(schema: dict[str, Any], value: object) -> None:
 )
 def test_patterns_mean_what_they_mean_in_ecmascript(pattern: str, same: str) -> None:
     assert portable(pattern) == same
+
+
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "null"}
+    for _ in range(levels):
+        schema = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+    return schema
+
+
+def combined(parts: int, branches: int) -> dict[str, Any]:
+    """branches ** parts alternatives."""
+
+    def part(i: int, j: int) -> dict[str, Any]:
+        return {"type": "object", "properties": {f"p{i}-{j}": {"const": j}}, "required": [f"p{i}-{j}"]}
+
+    return {"allOf": [{"anyOf": [part(i, j) for j in range(branches)]} for i in range(parts)]}
+
+
+def chained(links: int) -> dict[str, Any]:
+    definitions = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}", "title": "t"} for n in range(links)}
+    return {"$ref": "#/$defs/d0", "$defs": {**definitions, f"d{links}": {"type": "null"}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        (nested(101), "nested too deeply"),
+        (nested(5000), "nested too deeply"),
+        (combined(12, 4), "too many combinations"),
+        ({"$ref": "#/$defs/a", "allOf": [{"$ref": "#/$defs/a", "title": "t"}], "$defs": {"a": combined(3, 8)}}, "too many comb"),
+        (chained(3000), "nested too deeply"),
+        ({"type": "array", "minItems": 1001}, "'minItems' of more than 1000"),
+    ],
+    ids=["deep", "deeper", "combinations", "combined references", "chain", "items"],
+)  # fmt: skip
+def test_what_would_take_too_long_is_refused(schema: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InvalidRequest, match=reason):
+        enforceable(schema)
+
+
+def test_a_tree_that_need_not_end_is_ended() -> None:
+    """The smallest value does not grow with the depth that is tried."""
+    fork = {
+        "type": "object",
+        "properties": {"l": {"$ref": "#/$defs/n"}, "r": {"$ref": "#/$defs/n"}},
+        "required": ["l", "r"],
+    }
+    for order in (1, -1):
+        node = {"anyOf": [fork, {"type": "array", "items": {}}, {"type": "object", "required": ["x"]}][::order]}
+        value = smallest({"$ref": "#/$defs/n", "$defs": {"n": node}})
+        assert fits(orjson.dumps(value).decode(), {"$ref": "#/$defs/n", "$defs": {"n": node}})
+    with pytest.raises(InvalidRequest, match="No value"):
+        smallest({"$ref": "#/$defs/n", "$defs": {"n": fork}})
+
+
+def test_what_is_only_large_is_not() -> None:
+    assert smallest(nested(64))
+    assert smallest(combined(4, 4)) == {f"p{i}-0": 0 for i in range(4)}
+    assert smallest(chained(50)) is None
+    assert enforceable({"type": "array", "maxItems": 10**9})["maxItems"] == 1000
+    assert enforceable({"enum": [str(n) for n in range(20_000)]})

@@ -17,10 +17,13 @@ from jsonschema_rs.canonical import CanonicalizationError, Satisfiability
 
 from outcrop.engines.engine import InvalidRequest, Json
 from outcrop.engines.formats import PATTERNS
+from outcrop.engines.schema_size import check_size
 
 # Exact as a double, and no parser that reads doubles overflows on it.
 LARGEST = 10**18
 _LARGEST_EXACT = 2**53
+# A decoder counts items by a rule for each.
+MOST_ITEMS = 1000
 _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _SINGLES = (
@@ -42,6 +45,7 @@ _NEVER: dict[str, Any] = {"not": {}}
 
 def enforceable(schema: Json) -> dict[str, Any]:
     """The form. InvalidRequest if the schema is none, cannot be enforced, or if no value fits it."""
+    check_size(schema)
     try:
         canonical = jsonschema_rs.canonicalize(_with_patterns(schema), offline=True)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, CanonicalizationError) as problem:
@@ -124,6 +128,9 @@ class _Form:
             most = closed_at if most is None else min(most, closed_at)
         if most is not None and least > most:
             return _NEVER
+        if least > MOST_ITEMS:
+            raise InvalidRequest(f"The JSON schema's 'minItems' of more than {MOST_ITEMS} cannot be enforced.")
+        most = None if most is None else min(most, MOST_ITEMS)
         if said.get("uniqueItems") and (most is None or most > 1):
             raise InvalidRequest("The JSON schema's 'uniqueItems' cannot be enforced.")
         form: dict[str, Any] = {"items": items, "minItems": least}

@@ -26,6 +26,7 @@ from outcrop.engines.engine import (
     ToolCallStart,
 )
 from outcrop.engines.formats import UNENFORCED
+from outcrop.engines.schema_size import check_size
 
 
 class Judge:
@@ -96,6 +97,7 @@ _ANYTHING = {name: lambda text: True for name in UNENFORCED}
 
 
 def _validator(schema: Json) -> jsonschema_rs.Validator:
+    check_size(schema)
     try:
         # Nothing is fetched: a caller's $ref must not make this server call anybody.
         return jsonschema_rs.validator_for(dict(schema), formats=_ANYTHING, validate_formats=True, offline=True)

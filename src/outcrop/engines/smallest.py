@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote
 
 from outcrop.engines.enforceable import enforceable
 from outcrop.engines.engine import InvalidRequest, Json
 from outcrop.engines.formats import EXAMPLES, PATTERNS
+from outcrop.engines.schema_size import pointed
 
-_DEEPEST = 32
+# Parts that are made, so that a tree that grows at every step is given up.
+_MOST_PARTS = 10_000
 _OF_FORMATS = {f"^(?:{pattern})$" for pattern in PATTERNS.values()}
 
 
@@ -22,8 +24,8 @@ def smallest(schema: Json) -> Any:
     """
     form = enforceable(schema)
     try:
-        return _Maker(form).value(form, 0)
-    except _NoValue:
+        return _Maker(form).value(form)
+    except (_NoValue, RecursionError):
         raise InvalidRequest("No value is known that fits the JSON schema.") from None
 
 
@@ -33,41 +35,46 @@ class _NoValue(Exception): ...
 class _Maker:
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
+        self._left = _MOST_PARTS
 
-    def value(self, form: Mapping[str, Any], depth: int) -> Any:
-        if depth > _DEEPEST:
+    def value(self, form: Mapping[str, Any]) -> Any:
+        self._left -= 1
+        if self._left < 0:
             raise _NoValue
         if "enum" in form:
             return form["enum"][0]
         if "$ref" in form:
-            return self.value(_target(self._root, form["$ref"]), depth + 1)
+            return self.value(pointed(self._root, form["$ref"]))
         if "anyOf" in form:
-            return self._first(form["anyOf"], depth)
-        return self._of_type(form, depth)
+            return self._first(form["anyOf"])
+        return self._of_type(form)
 
-    def _first(self, branches: Any, depth: int) -> Any:
-        for branch in branches[:-1]:
-            try:
-                return self.value(branch, depth + 1)
-            except _NoValue:
-                continue
-        return self.value(branches[-1], depth + 1)
+    def _first(self, branches: Sequence[Mapping[str, Any]]) -> Any:
+        """What has no parts first: a list's end comes before its next link."""
+        for branch in sorted(branches, key=_has_parts):
+            with contextlib.suppress(_NoValue, RecursionError):
+                return self.value(branch)
+        raise _NoValue
 
-    def _of_type(self, form: Mapping[str, Any], depth: int) -> Any:
+    def _of_type(self, form: Mapping[str, Any]) -> Any:
         kind = form["type"] if isinstance(form["type"], str) else form["type"][0]
         if kind == "object":
             properties = form.get("properties", {})
             needed = [name for name in properties if name in form.get("required", ())]
-            return {name: self.value(properties[name], depth + 1) for name in needed}
+            return {name: self.value(properties[name]) for name in needed}
         if kind == "array":
             first = form.get("prefixItems", [])
             items = [first[i] if i < len(first) else form["items"] for i in range(form["minItems"])]
-            return [self.value(item, depth + 1) for item in items]
+            return [self.value(item) for item in items]
         if kind == "string":
             return _string(form)
         if kind in ("integer", "number"):
             return _number(form, whole=kind == "integer")
         return {"boolean": False, "null": None}[kind]
+
+
+def _has_parts(form: Mapping[str, Any]) -> bool:
+    return "enum" not in form and form.get("type") in (None, "object", "array")
 
 
 def _string(form: Mapping[str, Any]) -> str:
@@ -96,11 +103,3 @@ def _within(value: float, form: Mapping[str, Any]) -> bool:
     above = value > form["exclusiveMinimum"] if "exclusiveMinimum" in form else True
     below = value < form["exclusiveMaximum"] if "exclusiveMaximum" in form else True
     return above and below and form["minimum"] <= value <= form["maximum"]
-
-
-def _target(root: Any, reference: str) -> Any:
-    found = root
-    for part in reference.removeprefix("#").split("/")[1:]:
-        key = unquote(part).replace("~1", "/").replace("~0", "~")
-        found = found[int(key)] if isinstance(found, list) else found[key]
-    return found

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 
+from outcrop.engines.schema_size import pointed
 from outcrop.errors import ValidationException
 from outcrop.inference.failures import ModelRefused
 from outcrop.models.model import Model
@@ -105,7 +105,7 @@ class _Check:
             return
         elif reference in within or reference == "#":
             yield f"{where}: recursive schemas are not supported"
-        elif (target := _target(self._root, reference)) is None:
+        elif (target := pointed(self._root, reference)) is None:
             yield f"{where}: $ref {reference} points nowhere"
         else:
             yield from self.problems(target, f"{where}.$ref", within | {reference}, depth + 1)
@@ -149,19 +149,6 @@ _SHAPES: Mapping[str, type] = {
     "properties": dict, "$defs": dict, "definitions": dict, "required": list, "enum": list, "anyOf": list,
     "allOf": list,
 }  # fmt: skip
-
-
-def _target(root: Any, reference: str) -> Any:
-    found = root
-    for part in reference.split("/")[1:]:
-        key = unquote(part).replace("~1", "/").replace("~0", "~")
-        if isinstance(found, list) and key.isdecimal() and int(key) < len(found):
-            found = found[int(key)]
-        elif isinstance(found, dict) and key in found:
-            found = found[key]
-        else:
-            return None
-    return found
 
 
 def _children(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

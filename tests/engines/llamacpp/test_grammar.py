@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -83,6 +84,25 @@ def test_what_the_decoder_cannot_read_is_refused(house: House) -> None:
     # And again: what was found bad is not remembered to be good.
     with pytest.raises(InvalidRequest, match="cannot be enforced"):
         house.answer(schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"type": "null"}, "maxItems": 10**9},
+        {"type": "array", "items": {"type": "array", "items": {"type": "null"}, "maxItems": 1000}, "minItems": 1000},
+        {"type": "string", "minLength": 10**8},
+        {"type": "string", "pattern": "^((a|b){0,60}c{0,60}){0,60}[ab]{500}$"},
+        {"type": "object", "properties": {f"p{n}": {"type": "integer"} for n in range(1500)}},
+        {"enum": [f"value {n}" for n in range(5000)]},
+    ],
+    ids=["items", "items of items", "letters", "pattern", "properties", "values"],
+)
+def test_a_schema_cannot_bring_the_model_down(house: House, schema: Json) -> None:
+    """It is answered or refused, and the next one is served."""
+    with contextlib.suppress(InvalidRequest):
+        assert finish_of(house.answer(schema, tokens=20)).reason in ("stop", "length")
+    assert json.loads(text_of(house.tame("Hello", json_schema={"const": 1}))) == 1
 
 
 def test_a_grammar_is_tried_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
