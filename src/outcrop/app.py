@@ -26,6 +26,7 @@ from outcrop.compatible.endpoint import Answered, Asking, Endpoint, Event, unaut
 from outcrop.compatible.routes import Routes
 from outcrop.context import Context, Parts
 from outcrop.engines import attempts
+from outcrop.engines.admission import ask_as
 from outcrop.engines.pool import Engines
 from outcrop.errors import AwsError, InternalServerException, NotBuiltException
 from outcrop.identity import sts
@@ -38,6 +39,7 @@ from outcrop.identity.sessions import Sessions
 from outcrop.identity.sts import Sts, is_for_sts
 from outcrop.models.catalogue import Catalogue
 from outcrop.models.specs import all_specs
+from outcrop.quotas.quotas import Quotas
 from outcrop.request import HttpRequest
 from outcrop.serve.asgi import (
     ClientGone,
@@ -51,7 +53,7 @@ from outcrop.serve.asgi import (
     send_reply,
 )
 from outcrop.serve.logs import RequestLog, configure
-from outcrop.settings import Settings, home, load
+from outcrop.settings import Settings, database_of, home, load
 from outcrop.store.database import Database
 from outcrop.store.keyfile import Vault
 from outcrop.telemetry.setup import observer
@@ -72,6 +74,7 @@ def handlers() -> Mapping[tuple[str, str], Handler]:
     """Every operation that is built. The rooms are listed here and nowhere else."""
     import outcrop.inference.operations
     import outcrop.models.operations
+    import outcrop.resource_policies.operations
     import outcrop.tags.operations  # noqa: F401 - importing a room registers its operations
 
     return registered()
@@ -99,7 +102,7 @@ class App:
     def __init__(self, settings: Settings, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         vault = Vault.open(folder)
-        database = Database.open(folder / "outcrop.db")
+        database = Database.open(database_of(settings, folder))
         ensure_administrator(database, vault)
         engines = Engines(all_specs(settings), settings.engines, home=folder, offline=settings.network == "none")
         self.parts = Parts(
@@ -110,6 +113,7 @@ class App:
             vault=vault,
             clock=lambda: datetime.now(UTC),
             observer=observer(settings, engines),
+            quotas=Quotas(settings.quotas) if settings.quotas else None,
         )
         self.authenticator = Authenticator(
             Credentials(database, vault),
@@ -185,6 +189,7 @@ class App:
 
     def _context(self, caller: Caller, request: HttpRequest, call: Call) -> Context:
         attempts.begin()
+        ask_as(caller.account)
         region = self._region(caller)
         return Context(
             caller,

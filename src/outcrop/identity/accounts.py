@@ -224,6 +224,11 @@ def remove_role(transaction: Transaction, gone: Role) -> None:
     transaction.execute("DELETE FROM roles WHERE id = ?", gone.id)
 
 
+def set_boundary(transaction: Transaction, principal: User | Role, policy_arn: str | None) -> None:
+    table = "users" if isinstance(principal, User) else "roles"
+    transaction.execute(f"UPDATE {table} SET boundary = ? WHERE id = ?", policy_arn, principal.id)  # noqa: S608
+
+
 def tag(transaction: Transaction, principal_id: str, tags: Mapping[str, str]) -> None:
     for key, value in tags.items():
         if not _TAG_KEY.fullmatch(key) or key.lower().startswith("aws:") or len(value) > 256:

@@ -144,6 +144,12 @@ class Keyring:
         )
         return None if row is None else (row["id"], self._vault.decrypt(row["secret"], row["id"]).decode())
 
+    def may_do_something(self, user_name: str) -> bool:
+        """Whether the user has a policy at all."""
+        account = accounts.chosen_account(self._database, self._account)
+        found = accounts.find_user(self._database, account, user_name)
+        return found is not None and bool(policies.attached(self._database, found.id))
+
     def _user(self, transaction: Transaction, name: str) -> Principal:
         account = accounts.chosen_account(transaction, self._account)
         found = accounts.find_user(transaction, account, name)

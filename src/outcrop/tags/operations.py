@@ -26,7 +26,7 @@ Exists = Callable[[Context, Mapping[str, str]], bool]
 
 @bedrock
 def tag_resource(ctx: Context, request: TagResourceRequest) -> TagResourceResponse:
-    arn = _existing(ctx, request["resourceARN"])
+    arn = existing(ctx, request["resourceARN"])
     with ctx.database.transaction() as transaction:
         tags.add(transaction, arn, request["tags"])
     return {}
@@ -34,7 +34,7 @@ def tag_resource(ctx: Context, request: TagResourceRequest) -> TagResourceRespon
 
 @bedrock
 def untag_resource(ctx: Context, request: UntagResourceRequest) -> UntagResourceResponse:
-    arn = _existing(ctx, request["resourceARN"])
+    arn = existing(ctx, request["resourceARN"])
     tags.check_keys(request["tagKeys"])
     with ctx.database.transaction() as transaction:
         tags.remove(transaction, arn, request["tagKeys"])
@@ -43,11 +43,11 @@ def untag_resource(ctx: Context, request: UntagResourceRequest) -> UntagResource
 
 @bedrock
 def list_tags_for_resource(ctx: Context, request: ListTagsForResourceRequest) -> ListTagsForResourceResponse:
-    arn = _existing(ctx, request["resourceARN"])
+    arn = existing(ctx, request["resourceARN"])
     return {"tags": tags.of(ctx.database, arn)}
 
 
-def _existing(ctx: Context, text: str) -> str:
+def existing(ctx: Context, text: str) -> str:
     """The ARN, if it names a resource of the caller's account and region; ResourceNotFoundException if not."""
     try:
         arn = arns.parse(text)

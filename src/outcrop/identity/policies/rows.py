@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from outcrop.identity import arns
@@ -118,6 +119,12 @@ def checked_trust(text: str) -> str:
     except MalformedPolicy as problem:
         raise IdentityError(f"The trust policy is malformed: {problem}") from None
     return text
+
+
+def trust_of_account(account: str) -> str:
+    """Leaves it to the account's own policies who may be the role."""
+    statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, indent=1)
 
 
 def resource_policies(database: Database) -> dict[str, str]:
