@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.stores import settings_of, store_at
+
 
 @dataclass(frozen=True)
 class Server:
@@ -48,8 +50,8 @@ def clean_environment(home: Path) -> dict[str, str]:
 def serve(home: Path, *options: str, settings: str = "", more: Mapping[str, str] | None = None) -> Iterator[Server]:
     """`more` are further variables of its environment."""
     home.mkdir(parents=True, exist_ok=True)
-    if settings:
-        (home / "settings.toml").write_text(settings)
+    if text := settings + settings_of(store_at(home)):
+        (home / "settings.toml").write_text(text)
     environment = {**clean_environment(home), **(more or {})}
     port = free_port()
     with (home / "serve.log").open("ab") as log:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
@@ -14,8 +14,10 @@ from openai.types.responses import (
 )
 from pydantic import BaseModel
 
+from outcrop.store.database import Database
 from tests.compatible.conftest import MODEL
 from tests.live import Server
+from tests.stores import store_at
 
 WEATHER: FunctionToolParam = {
     "type": "function",
@@ -151,8 +153,5 @@ def test_a_killed_server_has_lost_nothing(client: OpenAI, server: Server) -> Non
     events = list(client.responses.create(model=MODEL, input="Say hello", stream=True))
     final = events[-1]
     assert final.type == "response.completed"
-    import sqlite3
-
-    path = os.path.join(server.environment["OUTCROP_HOME"], "outcrop.db")
-    rows = sqlite3.connect(path).execute("SELECT id FROM responses WHERE id = ?", (final.response.id,)).fetchall()
-    assert rows == [(final.response.id,)]
+    with contextlib.closing(Database.open(store_at(server.home))) as database:
+        assert database.query("SELECT id FROM responses WHERE id = ?", final.response.id) == [{"id": final.response.id}]

@@ -25,6 +25,7 @@ from outcrop.identity.sessions import Sessions
 from outcrop.request import HttpRequest
 from outcrop.store.database import Database
 from outcrop.store.keyfile import Vault
+from tests.stores import settings_of, store_at
 
 URL = "http://127.0.0.1:8484"
 
@@ -113,7 +114,10 @@ class _Nothing:
 
 @contextmanager
 def opened(home: Path) -> Iterator[Door]:
-    database, vault = Database.open(home / "outcrop.db"), Vault.open(home)
+    store = store_at(home)
+    database, vault = Database.open(store), Vault.open(home)
+    if given := settings_of(store):
+        (home / "settings.toml").write_text(given)
     administrator = ensure_administrator(database, vault)
     assert administrator is not None
     yield Door(home, database, vault, administrator)

@@ -15,14 +15,19 @@ from outcrop.cli import main
 from outcrop.identity.credentials import Credentials
 from outcrop.store.database import Database
 from outcrop.store.keyfile import Vault
+from tests.stores import settings_of, store_at
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    store = store_at(tmp_path / "home")
     for name in list(os.environ):
-        if name.startswith(("AWS_", "OUTCROP_")):
+        if name.startswith(("AWS_", "OUTCROP_")) and name != "OUTCROP_TEST_STORE":
             monkeypatch.delenv(name)
     monkeypatch.setenv("OUTCROP_HOME", str(tmp_path / "home"))
+    if given := settings_of(store):
+        (tmp_path / "home").mkdir()
+        (tmp_path / "home" / "settings.toml").write_text(given)
     return tmp_path / "home"
 
 
@@ -43,7 +48,7 @@ def test_env_makes_the_account_and_prints_the_same_each_time(home: Path) -> None
     first = exported()
     assert exported() == first
     assert first["AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME"] == "http://127.0.0.1:8484"
-    database = Database.open(home / "outcrop.db")
+    database = Database.open(store_at(home))
     key = Credentials(database, Vault.open(home)).access_key(first["AWS_ACCESS_KEY_ID"])
     assert key is not None
     assert key.secret == first["AWS_SECRET_ACCESS_KEY"]
@@ -71,8 +76,8 @@ def test_env_follows_the_options(home: Path) -> None:
 
 
 def test_env_follows_the_settings(home: Path) -> None:
-    home.mkdir()
-    (home / "settings.toml").write_text('region = "eu-west-3"\n[server]\nport = 7000\n')
+    home.mkdir(exist_ok=True)
+    (home / "settings.toml").write_text('region = "eu-west-3"\n[server]\nport = 7000\n' + settings_of(store_at(home)))
     variables = exported()
     assert variables["AWS_REGION"] == variables["AWS_DEFAULT_REGION"] == "eu-west-3"
     assert variables["AWS_ENDPOINT_URL_BEDROCK"] == "http://127.0.0.1:7000"

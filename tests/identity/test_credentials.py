@@ -51,6 +51,8 @@ def test_a_key_made_by_another_process_works_at_once(door: Door) -> None:
 
 
 def test_no_secret_is_in_the_files_of_the_database(door: Door) -> None:
+    if not (door.home / "outcrop.db").exists():
+        pytest.skip("PostgreSQL's files are its own; tests/store/test_archive.py looks into all rows")
     access, api = door.keyring.create_access_key("ann"), door.keyring.create_api_key("ann")
     door.database.close()
     files = b"".join(path.read_bytes() for path in door.home.iterdir())

@@ -12,6 +12,7 @@ from outcrop.identity.keyring import Keyring, KeyringError
 from outcrop.store.database import Database
 from outcrop.store.keyfile import KeyFileError, Vault
 from tests.identity.door import Door
+from tests.stores import store_at
 
 
 def test_the_second_start_makes_nothing(door: Door) -> None:
@@ -20,7 +21,7 @@ def test_the_second_start_makes_nothing(door: Door) -> None:
 
 
 def test_before_the_first_start_there_is_nobody(tmp_path: Path) -> None:
-    database, vault = Database.open(tmp_path / "outcrop.db"), Vault.open(tmp_path)
+    database, vault = Database.open(store_at(tmp_path)), Vault.open(tmp_path)
     with pytest.raises(LookupError):
         Credentials(database, vault).administrator()
     with pytest.raises(KeyringError, match="no account"):
@@ -31,21 +32,24 @@ def test_before_the_first_start_there_is_nobody(tmp_path: Path) -> None:
 def test_starts_at_once_make_one_administrator(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from outcrop.identity.first_start import exports; "
-        "print(exports(Path(sys.argv[1]), url='http://x', ca=None))"
+        "print(exports(Path(sys.argv[1]), url='http://x', ca=None, database=sys.argv[2]))"
     )
-    command = [sys.executable, "-c", script, str(tmp_path / "home")]
+    store = store_at(tmp_path / "home")
+    command = [sys.executable, "-c", script, str(tmp_path / "home"), str(store)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(6)]
     printed = {process.communicate()[0] for process in processes}
     assert [process.returncode for process in processes] == [0] * 6
     assert len(printed) == 1
-    database = Database.open(tmp_path / "home" / "outcrop.db")
+    database = Database.open(store)
     for table in ("accounts", "users", "access_keys"):
         assert database.one(f"SELECT count(*) AS n FROM {table}") == {"n": 1}  # noqa: S608 - one of three words
     database.close()
 
 
 def test_the_exports(door: Door) -> None:
-    variables = exports(door.home, url="https://127.0.0.1:9", ca=Path("/ca.pem"), region="eu-west-1")
+    variables = exports(
+        door.home, url="https://127.0.0.1:9", ca=Path("/ca.pem"), region="eu-west-1", database=store_at(door.home)
+    )
     assert variables == {
         "AWS_ACCESS_KEY_ID": door.administrator.access_key.id,
         "AWS_SECRET_ACCESS_KEY": door.administrator.access_key.secret,
@@ -57,15 +61,15 @@ def test_the_exports(door: Door) -> None:
         "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME": "https://127.0.0.1:9",
         "AWS_CA_BUNDLE": "/ca.pem",
     }
-    assert "AWS_CA_BUNDLE" not in exports(door.home, url="http://x", ca=None)
+    assert "AWS_CA_BUNDLE" not in exports(door.home, url="http://x", ca=None, database=store_at(door.home))
 
 
 def test_without_a_key_left_the_exports_say_what_to_do(door: Door) -> None:
     door.keyring.revoke(door.administrator.access_key.id)
     with pytest.raises(KeyringError, match="outcrop keys create"):
-        exports(door.home, url="http://x", ca=None)
+        exports(door.home, url="http://x", ca=None, database=store_at(door.home))
     made = door.keyring.create_access_key()
-    assert exports(door.home, url="http://x", ca=None)["AWS_ACCESS_KEY_ID"] == made.id
+    assert exports(door.home, url="http://x", ca=None, database=store_at(door.home))["AWS_ACCESS_KEY_ID"] == made.id
 
 
 def test_a_lost_key_file_stops_the_start_with_a_sentence(door: Door) -> None:

@@ -29,6 +29,7 @@ from outcrop.models.catalogue import Catalogue
 from outcrop.settings import ModelSpec, Settings
 from outcrop.store.database import Database
 from outcrop.store.keyfile import Vault
+from tests.stores import store_at
 
 T = TypeVar("T")
 
@@ -175,7 +176,7 @@ def bench(folder: Path, *, engine: Prepared | None = None, chosen: Settings | No
     chosen = chosen or settings()
     engine = engine or Prepared()
     pool = Pool({spec.id: engine for spec in chosen.models})
-    database = Database.open(folder / "outcrop.db")
+    database = Database.open(store_at(folder))
     catalogue = Catalogue(chosen, database, cast(Any, pool))
     parts = Parts(chosen, database, cast(Any, pool), catalogue, Vault.open(folder), lambda: NOW)
     return Bench(Context(caller(), REGION, "request", parts), engine, pool)

@@ -15,11 +15,12 @@ from outcrop.jobs.supervisor import Timing
 from outcrop.store.database import Database, Transaction
 from tests.jobs import sample
 from tests.jobs.sample import QUICK, ended, kind, look, make, now, serving, until
+from tests.stores import store_at
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(tmp_path / "outcrop.db")
+    opened = Database.open(store_at(tmp_path))
     yield opened
     opened.close()
 

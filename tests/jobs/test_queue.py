@@ -15,6 +15,7 @@ from outcrop.jobs import NameTaken, TokenReused, claims, queue, stopped
 from outcrop.jobs.claims import Hold
 from outcrop.jobs.job import Job
 from outcrop.store.database import Database
+from tests.stores import store_at
 
 ACCOUNT, REGION, KIND = "111122223333", "us-east-1", "sums"
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -23,7 +24,7 @@ KEY = b"k" * 32
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(tmp_path / "outcrop.db")
+    opened = Database.open(store_at(tmp_path))
     yield opened
     opened.close()
 
@@ -46,7 +47,7 @@ def names(jobs: list[Job]) -> list[str | None]:
 def test_a_job_is_a_row_before_anyone_is_told(database: Database, tmp_path: Path) -> None:
     job, is_new = make(database, {"b": [1, 2], "a": None}, name="first")
     assert is_new
-    other = Database.open(tmp_path / "outcrop.db")
+    other = Database.open(store_at(tmp_path))
     found = queue.find(other, ACCOUNT, REGION, KIND, job.id)
     other.close()
     assert found == job
@@ -199,9 +200,9 @@ def test_lines_are_there_once_and_the_newest_are_kept(database: Database) -> Non
 
 
 def test_two_servers_never_get_the_same_job(tmp_path: Path) -> None:
-    database = Database.open(tmp_path / "outcrop.db")
+    database = Database.open(store_at(tmp_path))
     wanted = {make(database, number).job.id for number in range(40)}
-    servers = [Database.open(tmp_path / "outcrop.db") for _ in range(4)]
+    servers = [Database.open(store_at(tmp_path)) for _ in range(4)]
 
     def take(server: Database) -> list[str]:
         found = []
@@ -231,7 +232,7 @@ def test_whoever_was_overtaken_writes_nothing(database: Database) -> None:
     with database.transaction() as transaction:
         assert claims.renew(transaction, late, START, lease, claims.Progress(1, 2, {})) is None
         assert claims.checkpoint(transaction, late, {"mine": True}, START, claims.Progress(1, 2, {})) is None
-        assert not claims.release(transaction, late, START, START, "crash")
+        assert not claims.release(transaction, late, START, START, 2, "crash")
         assert claims.settle(transaction, late, stopped(), START) is None
     assert queue.find(database, ACCOUNT, REGION, KIND, job.id) == before
 
@@ -246,8 +247,40 @@ def test_what_has_ended_is_written_no_more(database: Database) -> None:
     with database.transaction() as transaction:
         assert claims.renew(transaction, hold, START, timedelta(seconds=10), None) is None
         assert claims.checkpoint(transaction, hold, 1, START, None) is None
-        assert not claims.release(transaction, hold, START, START, None)
+        assert not claims.release(transaction, hold, START, START, 0, None)
         assert claims.settle(transaction, hold, stopped(), START) is None
         assert queue.stop(transaction, ACCOUNT, REGION, KIND, job.id, START) is None
     assert queue.find(database, ACCOUNT, REGION, KIND, job.id) == before
     assert claims.claim(database, [KIND], "other", START + timedelta(days=1), timedelta(seconds=10)) is None
+
+
+def test_a_crashed_job_waits_unless_it_was_asked_to_stop(database: Database) -> None:
+    lease, later = timedelta(seconds=10), START + timedelta(seconds=60)
+    for seconds in (0, 1):
+        make(database, seconds=seconds)
+    first, second = (claims.claim(database, [KIND], "me", START + timedelta(seconds=2), lease) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    with database.transaction() as transaction:
+        queue.stop(transaction, ACCOUNT, REGION, KIND, second.id, START)
+        for job in (first, second):
+            assert claims.release(transaction, Hold(job.id, job.fence), START, later, 1, "crash")
+    assert [claims.claim(database, [KIND], "me", START + lease, lease) for _ in range(2)][1] is None
+    again = queue.find(database, ACCOUNT, REGION, KIND, second.id)
+    assert again is not None
+    assert (again.status, again.fence, again.crashes, again.problem) == ("stopping", 2, 1, "crash")
+
+
+def test_what_is_stopping_is_claimed_first_and_where_its_kind_is_full(database: Database) -> None:
+    lease = timedelta(seconds=10)
+    for seconds in (0, 1):
+        make(database, seconds=seconds)
+    _, second = (claims.claim(database, [KIND], "me", START + timedelta(seconds=2), lease) for _ in range(2))
+    assert second is not None
+    with database.transaction() as transaction:
+        queue.stop(transaction, ACCOUNT, REGION, KIND, second.id, START)
+    later = START + timedelta(seconds=20)
+    claimed = claims.claim(database, [], "me", later, lease, [KIND])
+    assert claimed is not None
+    assert claimed.id == second.id
+    assert claims.claim(database, [], "me", later, lease, [KIND]) is None

@@ -8,6 +8,7 @@ import pytest
 
 from outcrop.models.aliases import Alias, AliasError, check, collect, put, remove, stored
 from outcrop.store.database import Database
+from tests.stores import store_at
 
 
 def test_exact_beats_patterns_and_the_longer_pattern_the_shorter() -> None:
@@ -35,7 +36,7 @@ def test_a_star_is_the_only_sign_with_a_meaning() -> None:
 
 
 def test_put_replace_remove(tmp_path: Path) -> None:
-    database = Database.open(tmp_path / "outcrop.db")
+    database = Database.open(store_at(tmp_path))
     put(database, "a", "m")
     put(database, "a", "n")
     assert stored(database) == [Alias("a", "n", "run time")]

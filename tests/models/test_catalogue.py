@@ -14,6 +14,7 @@ from outcrop.models.catalogue import Catalogue
 from outcrop.settings import ModelSpec, SettingsError
 from outcrop.store.database import Database
 from tests.inference.bench import ABLE, ACCOUNT, MODEL, OTHER_ACCOUNT, REGION, Bench, bench, settings
+from tests.stores import store_at
 
 PREFIX = f"arn:aws:bedrock:{REGION}"
 
@@ -68,7 +69,7 @@ def test_a_pattern_does_not_answer_for_arns_of_resources(tmp_path: Path) -> None
 
 def test_another_process_sets_an_alias(bench: Bench, tmp_path: Path) -> None:
     assert unresolved(bench, "a.b")
-    other = Database.open(tmp_path / "outcrop.db")
+    other = Database.open(store_at(tmp_path))
     aliases.put(other, "a.*", MODEL)
     assert resolved(bench, "a.b") == MODEL
     aliases.remove(other, "a.*")

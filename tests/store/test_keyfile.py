@@ -22,7 +22,7 @@ def test_the_key_is_made_once_and_only_the_owner_reads_it(tmp_path: Path) -> Non
 def test_the_first_key_wins(tmp_path: Path) -> None:
     """As when another process makes it between our looking for it and our making it."""
     first = Vault.open(tmp_path)
-    _make(tmp_path / "key")
+    _make(tmp_path / "key", b"x" * 32)
     assert Vault.open(tmp_path).subkey("x") == first.subkey("x")
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
 

@@ -11,7 +11,7 @@ import click
 
 from outcrop import settings as settings_module
 from outcrop.serve.announced import running
-from outcrop.settings import Settings, SettingsError, home
+from outcrop.settings import Settings, SettingsError, database_of, home
 
 if TYPE_CHECKING:
     from outcrop.store.database import Database
@@ -81,7 +81,7 @@ def _opened() -> Iterator[tuple[Settings, Database]]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings = settings_module.load()
-        with contextlib.closing(Database.open(folder / "outcrop.db")) as database:
+        with contextlib.closing(Database.open(database_of(settings, folder))) as database:
             yield settings, database
     except (SettingsError, DatabaseError) as problem:
         raise click.ClickException(str(problem)) from None

@@ -13,7 +13,7 @@ import click
 
 from outcrop import settings as settings_module
 from outcrop.serve.announced import running
-from outcrop.settings import SettingsError, home
+from outcrop.settings import SettingsError, database_of, home
 
 if TYPE_CHECKING:
     from outcrop.settings import Settings
@@ -39,7 +39,8 @@ def env(tls: bool, host: str | None, port: int | None, openai: bool, anthropic: 
     try:
         settings = settings_module.load()
         url, ca = _address(settings, folder, tls, host, port)
-        variables = exports(folder, url=url, ca=ca, region=settings.region)
+        where = database_of(settings, folder)
+        variables = exports(folder, url=url, ca=ca, region=settings.region, database=where)
     except (SettingsError, KeyringError, DatabaseError, KeyFileError) as problem:
         raise click.ClickException(str(problem)) from None
     for named, kind in ((openai, "openai"), (anthropic, "anthropic")):

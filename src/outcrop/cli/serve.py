@@ -83,8 +83,13 @@ def serve(
         raise click.ClickException(str(problem)) from None
 
     from outcrop.serve import launch
+    from outcrop.store.database import DatabaseError
+    from outcrop.store.keyfile import KeyFileError
 
-    launch.serve(settings)
+    try:
+        launch.serve(settings)
+    except (SettingsError, DatabaseError, KeyFileError) as problem:
+        raise click.ClickException(str(problem)) from None
 
 
 def check_exposure(settings: Settings) -> None:

@@ -14,7 +14,7 @@ from outcrop import __version__
 from outcrop.models.specs import all_specs
 from outcrop.serve import tls
 from outcrop.serve.announced import Announcement, announced
-from outcrop.settings import Settings, engines_of, home
+from outcrop.settings import Settings, database_of, engines_of, home
 
 # The worker is a fresh process: it gets the settled settings through its environment.
 VARIABLE = "OUTCROP_SERVE"
@@ -87,14 +87,15 @@ def _greet(settings: Settings, folder: Path, url: str, certificate: tls.Certific
             fg="red",
             bold=True,
         )
-    for line in connection_lines(folder, url, certificate.ca if certificate else None):
+    for line in connection_lines(settings, folder, url, certificate.ca if certificate else None):
         say(f"  {line}")
     say('In another terminal, the same by: eval "$(outcrop env)"   Stop with Ctrl+C.')
     sys.stderr.flush()
 
 
-def connection_lines(folder: Path, url: str, ca: Path | None) -> list[str]:
+def connection_lines(settings: Settings, folder: Path, url: str, ca: Path | None) -> list[str]:
     """Export lines that connect AWS clients, the administrator's key included; made on the first start."""
     from outcrop.identity.first_start import exports
 
-    return [f"export {name}={shlex.quote(value)}" for name, value in exports(folder, url=url, ca=ca).items()]
+    found = exports(folder, url=url, ca=ca, database=database_of(settings, folder))
+    return [f"export {name}={shlex.quote(value)}" for name, value in found.items()]

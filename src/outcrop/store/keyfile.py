@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import time
 from pathlib import Path
 
 KEY_BYTES = 32
@@ -21,7 +22,7 @@ class Vault:
     def __init__(self, master: bytes) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        self._master = master
+        self.master = master
         self._cipher = AESGCM(self.subkey("encryption"))
 
     @classmethod
@@ -30,7 +31,7 @@ class Vault:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / "key"
         if not path.exists():
-            _make(path)
+            _make(path, os.urandom(KEY_BYTES))
         return cls(_read(path))
 
     def encrypt(self, plain: bytes, associated: str) -> bytes:
@@ -50,34 +51,50 @@ class Vault:
                 "the key file is not the one it was encrypted with."
             ) from None
 
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that tell this key from others, and nothing about it."""
+        return self.subkey("fingerprint")[:8].hex()
+
     def subkey(self, purpose: str) -> bytes:
         """32 bytes for one purpose, by HKDF-SHA256 (RFC 5869); knowing one says nothing about the others."""
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=f"outcrop {purpose}".encode()).derive(
-            self._master
+            self.master
         )
 
 
-def _make(path: Path) -> None:
+def place(folder: Path, key: bytes) -> None:
+    """Make `key` the key of `folder`. Another one that is there is set aside, not lost: `key.before-...`."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / "key"
+    if path.exists():
+        if path.read_bytes() == key:
+            return
+        path.rename(path.with_name(f"key.before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"))
+    _make(path, key)
+
+
+def _make(path: Path, key: bytes) -> None:
     """Written aside and linked into place, so that nobody reads half a key and the first of several makers wins."""
     aside = path.with_name(f".key-{secrets.token_hex(8)}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(KEY_BYTES))
+            file.write(key)
             file.flush()
             os.fsync(file.fileno())
         os.link(aside, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError:
         pass
     finally:
         aside.unlink()
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
