@@ -34,16 +34,27 @@ class Progress:
     metrics: dict[str, float]
 
 
-def claim(database: Database, kinds: Collection[str], holder: str, now: datetime, lease: timedelta) -> Job | None:
-    """Take the job whose turn it is, of these kinds, or None if none waits.
+def claim(
+    database: Database,
+    kinds: Collection[str],
+    holder: str,
+    now: datetime,
+    lease: timedelta,
+    full: Collection[str] = (),
+) -> Job | None:
+    """Take the job whose turn it is, of these kinds, or None if none waits. Of kinds that are `full`, one that is stopping.
 
-    Accounts take turns: the one that holds fewest comes first, then the one whose last turn is longest ago, then the
-    older job. A lease that ran out is a crash that nobody was left to write down. In PostgreSQL two may choose the same
-    row; the outer condition is looked at again once the first has committed, and the second gets none.
+    What is stopping comes first: it takes seconds, and somebody waits. Then accounts take turns: the one that holds fewest
+    jobs, then the one whose last turn is longest ago; of one account, the oldest job. A lease that ran out is a crash that
+    nobody was left to write down. In PostgreSQL two servers may choose the same row: the outer condition is looked at
+    again once the first has committed, and the second gets none.
     """
-    moment, marks = at(now), ", ".join("?" * len(kinds))
-    due = f"ended_at IS NULL AND kind IN ({marks}) AND not_before <= ? AND (lease_until IS NULL OR lease_until < ?)"
-    given = [*kinds, moment, moment]
+    moment = at(now)
+    due = (
+        f"ended_at IS NULL AND (kind IN ({_marks(kinds)}) OR (kind IN ({_marks(full)}) AND status = 'stopping')) "
+        "AND not_before <= ? AND (lease_until IS NULL OR lease_until < ?)"
+    )
+    given = [*kinds, *full, moment, moment]
     # Reading waits for no writer, and mostly there is nothing to claim.
     if database.one(f"SELECT 1 AS found FROM jobs WHERE {due} LIMIT 1", *given) is None:  # noqa: S608
         return None
@@ -57,6 +68,7 @@ def claim(database: Database, kinds: Collection[str], holder: str, now: datetime
         WHERE id = (
             SELECT id FROM jobs AS waiting WHERE {due}
             ORDER BY
+                CASE status WHEN 'stopping' THEN 0 ELSE 1 END,
                 (SELECT count(*) FROM jobs AS held
                     WHERE held.account_id = waiting.account_id AND held.lease_until >= ?),
                 (SELECT coalesce(max(turn.claimed_at), '') FROM jobs AS turn
@@ -109,20 +121,23 @@ def checkpoint(
     return int(rows[0]["crashes"]) if rows else None
 
 
-def release(transaction: Transaction, hold: Hold, now: datetime, not_before: datetime, problem: str | None) -> bool:
-    """Give an open job back, to be claimed again from `not_before` on; `problem` is that of a crash. False: lost.
+def release(
+    transaction: Transaction, hold: Hold, now: datetime, not_before: datetime, crashes: int, problem: str | None
+) -> bool:
+    """Give an open job back, to be claimed again from `not_before` on. False: lost.
 
-    One that was asked to stop in the meantime does not wait.
+    One that was asked to stop in the meantime does not wait. `crashes` is their number, not one more: whoever does not know
+    whether this was written writes it again.
     """
     touched = transaction.execute(
         "UPDATE jobs SET lease_until = NULL, holder = NULL, updated_at = ?, "
         "not_before = CASE WHEN status = 'stopping' THEN ? ELSE ? END, "
-        "crashes = crashes + ?, problem = coalesce(?, problem) "
+        "crashes = ?, problem = coalesce(?, problem) "
         "WHERE id = ? AND fence = ? AND ended_at IS NULL",
         at(now),
         at(now),
         at(not_before),
-        0 if problem is None else 1,
+        crashes,
         problem,
         hold.job_id,
         hold.fence,
@@ -167,6 +182,10 @@ def say(transaction: Transaction, hold: Hold, lines: Sequence[tuple[int, datetim
             hold.fence,
             lines[-1][0] - KEPT_LINES,
         )
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join("?" * len(values)) or "NULL"
 
 
 def _progress(transaction: Transaction, hold: Hold, now: datetime, progress: Progress) -> None:

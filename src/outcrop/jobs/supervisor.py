@@ -162,8 +162,9 @@ class Supervisor:
         for attempt in list(self._attempts.values()):
             if attempt.ending is not None:
                 self._write_ending(attempt)
-            self._drop(attempt)
-            self._try("give back", attempt.job, partial(self._give_back, attempt.hold))
+            if attempt.hold in self._attempts:
+                self._drop(attempt)
+                self._try("give back", attempt.job, partial(self._give_back, attempt))
 
     def _renew(self) -> None:
         """One transaction for all that is held, with what they said since the last."""
@@ -258,7 +259,8 @@ class Supervisor:
         outcome = attempt.ending if isinstance(attempt.ending, Outcome) else self._given_up(attempt, attempt.ending)
         if outcome is None:
             logger.warning("job %s crashed: %s", attempt.job.id, attempt.ending)
-            return claims.release(transaction, hold, now, now + self._backoff(attempt.crashes), str(attempt.ending))
+            not_before = now + self._backoff(attempt.crashes)
+            return claims.release(transaction, hold, now, not_before, attempt.crashes + 1, str(attempt.ending))
         settled = claims.settle(transaction, hold, outcome, now)
         if settled is not None and settled.status == "completed" and attempt.kind.deliver is not None:
             try:
@@ -274,10 +276,11 @@ class Supervisor:
         return _crashed_too_often(attempt.crashes + 1, problem) if attempt.crashes + 1 >= attempt.kind.crashes else None
 
     def _claim(self) -> None:
-        while kinds := self._with_room():
-            began = self._monotonic()
+        while True:
+            began, free = self._monotonic(), self._with_room()
+            full = self._kinds.keys() - set(free)
             try:
-                job = claims.claim(self._database, kinds, self._name, self._clock(), self._lease)
+                job = claims.claim(self._database, free, self._name, self._clock(), self._lease, sorted(full))
             except Exception as problem:
                 logger.warning("no job could be claimed: %s", problem)
                 return
@@ -303,9 +306,9 @@ class Supervisor:
         stop_by = now + self._timing.stop if job.status == "stopping" else None
         self._attempts[hold] = Attempt(job, kind, process, lease_ends, now, now, job.crashes, stop_by)
 
-    def _give_back(self, hold: Hold, transaction: Transaction) -> bool:
+    def _give_back(self, attempt: Attempt, transaction: Transaction) -> bool:
         now = self._clock()
-        return claims.release(transaction, hold, now, now, None)
+        return claims.release(transaction, attempt.hold, now, now, attempt.crashes, None)
 
     def _lose(self, attempt: Attempt) -> None:
         logger.warning("job %s is lost: another server holds it, or it has ended", attempt.job.id)
