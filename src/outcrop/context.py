@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from outcrop.engines.pool import Engines
     from outcrop.identity.caller import Caller
     from outcrop.models.catalogue import Catalogue
+    from outcrop.quotas.quotas import Quotas
     from outcrop.settings import Settings
     from outcrop.store.database import Database
     from outcrop.store.keyfile import Vault
@@ -33,6 +34,7 @@ class Parts:
     vault: Vault
     clock: Callable[[], datetime]  # aware, UTC
     observer: Observer | None = None
+    quotas: Quotas | None = None
 
 
 @dataclass(slots=True)

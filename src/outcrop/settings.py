@@ -74,6 +74,21 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("a database's url begins with postgresql://; without one it is a file in the data folder")
 
 
+class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much an account may ask of a model; `account` and `model` may have `*`. Every rule that fits counts.
+
+    Each account and model is counted apart. A request takes its input and its `maxTokens` (the model's most, if it names
+    none) when it begins and gives back what it did not use; `output_weight` is how often a token of output counts.
+    """
+
+    account: str = "*"
+    model: str = "*"
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    tokens_per_day: int | None = None
+    output_weight: float = 1.0
+
+
 class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Limits for engines that run on this machine.
 
@@ -231,6 +246,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     house_model: bool = True
     models: tuple[ModelSpec, ...] = ()
     aliases: dict[str, str] = {}
+    quotas: tuple[Quota, ...] = ()
 
 
 def home() -> Path:

@@ -28,7 +28,7 @@ from outcrop.telemetry.observer import Generation
 
 async def whole(ctx: Context, model: Model, request: ChatRequest | CompletionRequest, words: Wording) -> list[Delta]:
     """All deltas, `Finish` last. Cancelling the task cancels the generation."""
-    generation = begun(ctx, model, request)
+    generation = await begun(ctx, model, request)
     order = _Order()
     answer: list[Delta] = []
     with failing(generation):
@@ -50,7 +50,7 @@ async def whole(ctx: Context, model: Model, request: ChatRequest | CompletionReq
 
 async def started(ctx: Context, model: Model, request: ChatRequest | CompletionRequest, words: Wording) -> Running:
     """An answer whose first delta is there, so that early errors are ordinary HTTP errors."""
-    generation = begun(ctx, model, request)
+    generation = await begun(ctx, model, request)
     order = _Order()
     with failing(generation):
         try:
@@ -97,6 +97,7 @@ class Running:
         self._model_id = model_id
         self._words = words
         self._generation = generation
+        self._produced = 0
 
     def __aiter__(self) -> Running:
         return self
@@ -114,6 +115,7 @@ class Running:
             raise
         except EngineError as problem:
             raise self._failure(problem) from problem
+        self._produced += 1
         self._watch(self._last)
         return self._last
 
@@ -129,7 +131,7 @@ class Running:
     def _failed(self, code: str) -> None:
         generation, self._generation = self._generation, None
         if generation is not None:
-            generation.failed(code)
+            generation.failed(code, 1 + self._produced)
 
     def _failure(self, problem: EngineError) -> AwsError:
         error = within_the_stream(problem, self._model_id, self._words)

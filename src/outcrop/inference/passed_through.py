@@ -39,7 +39,7 @@ def _takes(name: str, model: Model) -> bool:
 
 async def invoke(ctx: Context, model: Model, way: Native, body: bytes, content_type: str, accept: str) -> NativeAnswer:
     """The answer byte for byte, its describing headers passed on."""
-    generation = begun(ctx, model, None)
+    generation = await begun(ctx, model, None)
     with failing(generation):
         try:
             answer = await way.invoke(body, content_type=content_type, accept=accept)
@@ -68,7 +68,7 @@ async def stream(
     ctx: Context, model: Model, way: Native, body: bytes, content_type: str, accept: str
 ) -> AsyncGenerator[bytes, None]:
     """The inner bytes of the chunks, the first of them sure to come."""
-    generation = begun(ctx, model, None)
+    generation = await begun(ctx, model, None)
     with failing(generation):
         chunks = cast(
             "AsyncGenerator[bytes, None]", way.invoke_streamed(body, content_type=content_type, accept=accept)

@@ -1,27 +1,80 @@
-"""Telling the observer of a generation, and the caller which of several engines answered."""
+"""Around a generation: quotas before it, the observer beside it, and telling which of several engines answered."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from outcrop.context import Context
 from outcrop.engines import attempts
-from outcrop.engines.engine import ChatRequest, CompletionRequest
+from outcrop.engines.engine import ChatRequest, CompletionRequest, EngineError, Finish, Reasoning, Text, Usage
 from outcrop.errors import AwsError
 from outcrop.models.model import Model
-from outcrop.telemetry.observer import Asked, Generation
+from outcrop.quotas.quotas import Quotas, Reservation
+from outcrop.telemetry.observer import Asked, Generation, together
 
 GONE = "ClientDisconnected"
 
 
-def begun(ctx: Context, model: Model, request: ChatRequest | CompletionRequest | None) -> Generation | None:
-    """None where nobody watches. `request` is None for embeddings."""
-    observer = ctx.parts.observer
-    if observer is None:
+async def begun(ctx: Context, model: Model, request: ChatRequest | CompletionRequest | None) -> Generation | None:
+    """None where nobody watches or counts. `request` is None for embeddings and for bodies that are not read here.
+
+    ThrottlingException where a quota is used up.
+    """
+    observer, quotas = ctx.parts.observer, ctx.parts.quotas
+    if observer is None and quotas is None:
         return None
-    return observer.generation(Asked(ctx.account, ctx.region, model.id, request, ctx.request_id, ctx.traceparent))
+    watching: list[Generation] = []
+    if observer is not None:
+        asked = Asked(ctx.account, ctx.region, model.id, request, ctx.request_id, ctx.traceparent)
+        watching.append(observer.generation(asked))
+    if quotas is not None and quotas.hold(ctx.account, model.id):
+        with failing(together(watching)):
+            watching.append(await _reserved(ctx, model, quotas, request))
+    return together(watching)
+
+
+async def _reserved(
+    ctx: Context, model: Model, quotas: Quotas, request: ChatRequest | CompletionRequest | None
+) -> _Counted:
+    if request is None:
+        return _Counted(quotas.reserve(ctx.account, model.id, 0, 0), 0)
+    tokens = await _input_tokens(ctx, model, request)
+    most = request.sampling.max_tokens or model.max_output_tokens
+    return _Counted(quotas.reserve(ctx.account, model.id, tokens, most), tokens)
+
+
+async def _input_tokens(ctx: Context, model: Model, request: ChatRequest | CompletionRequest) -> int:
+    """As the model counts them; a fourth of the letters where it does not."""
+    if model.capabilities.count_tokens:
+        with suppress(EngineError):
+            return await ctx.engine(model.id).count_tokens(request)
+    if isinstance(request, CompletionRequest):
+        return len(request.prompt) // 4
+    texts = (part.text for turn in request.messages for part in turn.parts if isinstance(part, Text | Reasoning))
+    return sum(map(len, texts)) // 4
+
+
+class _Counted:
+    """A reservation that is settled when the generation ends."""
+
+    def __init__(self, reservation: Reservation, input_tokens: int) -> None:
+        self._reservation = reservation
+        self._input_tokens = input_tokens
+
+    def first(self) -> None:
+        """What is taken, is."""
+
+    def finished(self, usage: Usage, finish: Finish | None) -> None:
+        self._reservation.settle(usage)
+
+    def failed(self, code: str, produced: int = 0) -> None:
+        """What was generated before it broke off counts, a delta as a token."""
+        if produced:
+            self._reservation.settle(Usage(self._input_tokens, produced))
+        else:
+            self._reservation.forget()
 
 
 @contextmanager

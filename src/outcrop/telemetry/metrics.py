@@ -104,7 +104,7 @@ class _Generation:
         outcome = "embedded" if finish is None else finish.reason
         metrics.generations.labels(self._model, self._account, outcome).inc()
 
-    def failed(self, code: str) -> None:
+    def failed(self, code: str, produced: int = 0) -> None:
         self._metrics.generations.labels(self._model, self._account, code).inc()
 
 

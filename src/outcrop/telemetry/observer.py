@@ -29,8 +29,8 @@ class Generation(Protocol):
 
     def finished(self, usage: Usage, finish: Finish | None) -> None: ...
 
-    def failed(self, code: str) -> None:
-        """`code` is an AWS error's, or `ClientDisconnected`."""
+    def failed(self, code: str, produced: int = 0) -> None:
+        """`code` is an AWS error's, or `ClientDisconnected`; `produced` is how many deltas came before it."""
 
 
 class Observer(Protocol):
@@ -66,6 +66,11 @@ class Several:
             observer.close()
 
 
+def together(generations: Sequence[Generation]) -> Generation | None:
+    """One that tells all; None for none."""
+    return _Several(generations) if generations else None
+
+
 class _Several:
     def __init__(self, generations: Sequence[Generation]) -> None:
         self._generations = generations
@@ -78,6 +83,6 @@ class _Several:
         for generation in self._generations:
             generation.finished(usage, finish)
 
-    def failed(self, code: str) -> None:
+    def failed(self, code: str, produced: int = 0) -> None:
         for generation in self._generations:
-            generation.failed(code)
+            generation.failed(code, produced)

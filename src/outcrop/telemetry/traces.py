@@ -72,7 +72,7 @@ class _Generation:
             self._span.set_attribute(gen_ai.GEN_AI_RESPONSE_FINISH_REASONS, [finish.reason])
         self._span.end()
 
-    def failed(self, code: str) -> None:
+    def failed(self, code: str, produced: int = 0) -> None:
         self._span.set_attribute(error_attributes.ERROR_TYPE, code)
         self._span.set_status(StatusCode.ERROR, code)
         self._span.end()

@@ -38,7 +38,7 @@ async def _ranked(ctx: Context, model: Model, given: Mapping[str, Any]) -> tuple
     """The best first; documents with the same score stay in their order."""
     if not model.capabilities.rerank:
         raise ValidationException("This model doesn't support reranking.")
-    generation = begun(ctx, model, None)
+    generation = await begun(ctx, model, None)
     with failing(generation):
         try:
             scores, usage = await ctx.engine(model.id).rerank(given["query"], given["documents"])

@@ -31,7 +31,7 @@ async def embedded(
         raise ValidationException("This model doesn't support embeddings.")
     if not texts:
         return [], Usage(0, 0)
-    generation = begun(ctx, model, None)
+    generation = await begun(ctx, model, None)
     with failing(generation):
         try:
             engine = ctx.engine(model.id)

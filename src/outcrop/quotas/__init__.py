@@ -1,0 +1,1 @@
+"""Requests and tokens per minute and day, of each account and model, as Bedrock counts them."""
