@@ -108,6 +108,7 @@ GOES_ON: list[tuple[EngineError, str]] = [
     (Upstream("not_ready", "x"), "not ready"),
     (Upstream("unavailable", "x"), "unavailable"),
     (Upstream("internal", "x"), "failed"),
+    (Unsupported("raw completion"), "cannot do it"),
 ]
 
 
@@ -122,7 +123,7 @@ def test_another_answers_where_one_fails(problem: EngineError, why: str, caplog:
 
 @pytest.mark.parametrize(
     "problem",
-    [ContextOverflow(9, 8), InvalidRequest("bad"), Unsupported("images"), Upstream("invalid", "bad")],
+    [ContextOverflow(9, 8), InvalidRequest("bad"), Upstream("invalid", "bad")],
     ids=lambda problem: type(problem).__name__,
 )
 def test_the_callers_own_fault_is_told_at_once(problem: EngineError) -> None:
@@ -205,10 +206,22 @@ def test_requests_are_shared_by_weight() -> None:
     assert {name: round(told[name] / 1000, 1) for name in "abc"} == {"a": 0.6, "b": 0.3, "c": 0.1}
 
 
-@pytest.mark.parametrize(("pick", "name"), [(0.0, "a"), (0.74, "a"), (0.76, "b"), (0.9999999, "b"), (1.0, "b")])
+@pytest.mark.parametrize(("pick", "name"), [(0.0, "a"), (0.74, "a"), (0.75, "b"), (0.9999999, "b"), (1.0, "b")])
 def test_the_borders_of_a_weight(pick: float, name: str) -> None:
     chosen = choice({n: Prepared(deltas=says(n)) for n in "ab"}, weights={"a": 3.0, "b": 1.0}, pick=pick)
     assert ask(chosen)[1] == ((name, attempts.ANSWERED),)
+
+
+def test_what_none_can_do_is_said_and_is_no_failure() -> None:
+    cannot = never(Unsupported("raw completion"))
+    with pytest.raises(Unsupported):
+        ask(choice({"a": cannot, "b": never(Unsupported("raw completion"))}))
+    with pytest.raises(EngineFailed):
+        ask(choice({"a": cannot, "b": never(EngineFailed("x"))}))
+    chosen = choice({"a": cannot, "b": Prepared()})
+    ask(chosen)
+    cannot.deltas = says("a")
+    assert ask(chosen)[0] == says("a"), "it is not left alone for a while"
 
 
 def test_one_that_failed_is_tried_last_for_a_while() -> None:
@@ -225,6 +238,16 @@ def test_one_that_failed_is_tried_last_for_a_while() -> None:
     failing.deltas = says("back")
     assert ask(chosen)[0] == says("back")
     assert ask(chosen)[0] == says("back")
+
+
+def test_one_that_answers_again_is_trusted_again() -> None:
+    failing, other = never(EngineFailed("crashed")), Prepared(deltas=says("b"))
+    chosen = choice({"a": failing, "b": other})
+    ask(chosen)
+    failing.deltas, other.deltas = says("a"), [EngineFailed("crashed too")]
+    assert ask(chosen)[0] == says("a")
+    other.deltas = says("b")
+    assert ask(chosen)[0] == says("a"), "at once, not after the pause"
 
 
 def test_it_is_still_tried_where_all_failed() -> None:
@@ -384,6 +407,14 @@ def test_a_tool_loop_stays_with_the_engine_that_signed_its_reasoning() -> None:
     assert signed == ReasoningSignature("b:sig:1")
     assert ask(choice({"a": a, "b": b}), thinking(signed.signature))[1] == (("b", attempts.ANSWERED),)
     assert reasoning_asked(b) == Reasoning("hm", "sig:1")
+
+
+def test_it_does_not_stay_with_one_that_failed_lately() -> None:
+    a, b = Prepared(deltas=says("a")), never(EngineFailed("x"))
+    chosen = choice({"b": b, "a": a})
+    ask(chosen)
+    ask(chosen, thinking("b:sig"))
+    assert len(b.asked) == 1
 
 
 def test_another_engine_is_not_given_a_signature_that_it_did_not_make() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-from outcrop.engines.engine import EngineBusy, EngineError, EngineTimeout, Upstream
+from outcrop.engines.engine import EngineBusy, EngineError, EngineTimeout, Unsupported, Upstream
 
 ANSWERED = "answered"
 LONGEST_HEADER = 1000
@@ -55,4 +55,6 @@ def why(problem: EngineError) -> str:
         return _WHY.get(problem.kind, "failed")
     if isinstance(problem, EngineBusy):
         return "busy"
+    if isinstance(problem, Unsupported):
+        return "cannot do it"
     return "timed out" if isinstance(problem, EngineTimeout) else "failed"

@@ -215,8 +215,11 @@ class Choice:
     def _go_on(
         self, candidate: Candidate, problem: EngineError, problems: list[EngineError], *, told: bool = True
     ) -> None:
-        """Remembers a failure that another engine may make good; raises one that is the caller's own fault."""
-        if is_callers_fault(problem):
+        """Remembers a failure that another engine may make good; raises one that is the caller's own fault.
+
+        What one engine cannot do another may: completing raw text, counting.
+        """
+        if is_callers_fault(problem) and not isinstance(problem, Unsupported):
             raise problem
         problems.append(problem)
         self._break(candidate, problem)
@@ -286,9 +289,10 @@ def _common(known: Sequence[Capabilities]) -> Capabilities:
 
 
 def _of_all(problems: Sequence[EngineError]) -> EngineError:
-    """What the caller is told where nobody answered: to come again, if that may help."""
+    """What the caller is told where nobody answered: to come again, if that may help; else what failed first."""
     busy = [problem for problem in problems if isinstance(problem, EngineBusy)]
-    return min(busy, key=lambda problem: problem.retry_after) if busy else problems[0]
+    failed = [problem for problem in problems if not isinstance(problem, Unsupported)]
+    return min(busy, key=lambda problem: problem.retry_after) if busy else (failed or problems)[0]
 
 
 def _thinker(request: ChatRequest) -> str | None:

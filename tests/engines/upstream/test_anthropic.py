@@ -233,8 +233,10 @@ def test_all_that_a_stream_may_hold(upstream: Upstream) -> None:
     ],
 )  # fmt: skip
 def test_why_it_ended(upstream: Upstream, theirs: str, stop: str | None, ours: Any) -> None:
-    streams(upstream, started(), ended(theirs, stop, input_tokens=4), END)
-    assert ask(upstream) == [Finish(ours, Usage(4, 7), stop)]
+    last = ended(theirs, stop, input_tokens=4)
+    last["usage"]["cache_read_input_tokens"] = None
+    streams(upstream, started(cache_read_input_tokens=2), last, END)
+    assert ask(upstream) == [Finish(ours, Usage(6, 7, 2), stop)]
 
 
 @pytest.mark.parametrize("events", [[started()], [started(), ended(None), END], [started(), ended("pause_turn"), END]])

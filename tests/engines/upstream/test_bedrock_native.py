@@ -112,6 +112,10 @@ def test_a_key_instead_of_a_signature_is_never_told(upstream: Upstream, monkeypa
         ask(upstream, api_key_env="UPSTREAM_KEY")
     assert upstream.seen[-1].header("authorization") == "Bearer ABSK-secret"
     assert "secret" not in str(caught.value)
+    upstream.streams(text("Hi"), exception("validationException", {"message": "no: ABSK-secret"}))
+    with pytest.raises(UpstreamError) as within:
+        ask(upstream, api_key_env="UPSTREAM_KEY")
+    assert str(within.value) == "no: ***"
 
 
 def test_a_profile_of_the_operators_files(upstream: Upstream, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
