@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ class LlamaCpp:
         self._folder: Path | None = None
         self._key = secrets.token_urlsafe(24)
         self._http: Http | None = None
+        self._first_token: str | None = None
         self._proven: set[str] = set()
         self.process = Supervisor(spec.id, self._launch)
 
@@ -125,8 +127,9 @@ class LlamaCpp:
         if not self.able.chat:
             raise Unsupported("text generation")
         judge = Judge(request)
-        answers = self._answers(await self._started())
-        async with aclosing(conforming(answers.continued(request), judge)) as deltas:
+        http = await self._started()
+        request = replace(request, prompt=await self._begun_once(http, request.prompt))
+        async with aclosing(conforming(self._answers(http).continued(request), judge)) as deltas:
             async for delta in deltas:
                 yield delta
 
@@ -135,7 +138,7 @@ class LlamaCpp:
             self._check(request)
         http = await self._started()
         if isinstance(request, CompletionRequest):
-            prompt = request.prompt
+            prompt = await self._begun_once(http, request.prompt)
         elif must_call(request):
             prompt = await self._answers(http).call_prompt(request)
         else:
@@ -164,6 +167,17 @@ class LlamaCpp:
             raise Unsupported("tool use")
         if not able.images and has_images(request):
             raise Unsupported("images")
+
+    async def _begun_once(self, http: Http, prompt: str) -> str:
+        """A raw prompt without the token that llama.cpp itself puts in front, such as `<|begin_of_text|>`.
+
+        Those who write raw prompts write that token too, and having it twice makes answers worse.
+        """
+        if self._first_token is None:
+            tokens = (await http.post("//tokenize", {"content": "", "add_special": True}))["tokens"]
+            shown = await http.post("//detokenize", {"tokens": tokens[:1]}) if tokens else {"content": ""}
+            self._first_token = str(shown["content"])
+        return prompt.removeprefix(self._first_token)
 
     async def _started(self) -> Http:
         await self.process.start()
