@@ -18,6 +18,7 @@ from outcrop.engines.choice import BREAK_SECONDS, Candidate, Choice
 from outcrop.engines.engine import (
     Capabilities,
     ChatRequest,
+    CompletionRequest,
     ContextOverflow,
     Delta,
     Engine,
@@ -108,7 +109,6 @@ GOES_ON: list[tuple[EngineError, str]] = [
     (Upstream("not_ready", "x"), "not ready"),
     (Upstream("unavailable", "x"), "unavailable"),
     (Upstream("internal", "x"), "failed"),
-    (Unsupported("raw completion"), "cannot do it"),
 ]
 
 
@@ -123,7 +123,7 @@ def test_another_answers_where_one_fails(problem: EngineError, why: str, caplog:
 
 @pytest.mark.parametrize(
     "problem",
-    [ContextOverflow(9, 8), InvalidRequest("bad"), Upstream("invalid", "bad")],
+    [ContextOverflow(9, 8), InvalidRequest("bad"), Unsupported("images"), Upstream("invalid", "bad")],
     ids=lambda problem: type(problem).__name__,
 )
 def test_the_callers_own_fault_is_told_at_once(problem: EngineError) -> None:
@@ -212,16 +212,31 @@ def test_the_borders_of_a_weight(pick: float, name: str) -> None:
     assert ask(chosen)[1] == ((name, attempts.ANSWERED),)
 
 
-def test_what_none_can_do_is_said_and_is_no_failure() -> None:
-    cannot = never(Unsupported("raw completion"))
-    with pytest.raises(Unsupported):
-        ask(choice({"a": cannot, "b": never(Unsupported("raw completion"))}))
-    with pytest.raises(EngineFailed):
-        ask(choice({"a": cannot, "b": never(EngineFailed("x"))}))
-    chosen = choice({"a": cannot, "b": Prepared()})
-    ask(chosen)
+class Completing(Prepared):
+    """Its deltas complete raw text too."""
+
+    def complete(self, request: CompletionRequest) -> AsyncIterator[Delta]:
+        return self._answer()
+
+
+def test_raw_text_goes_to_who_can_complete_it() -> None:
+    def completed(chosen: Choice) -> tuple[list[Delta], tuple[attempts.Attempt, ...]]:
+        async def run() -> tuple[list[Delta], tuple[attempts.Attempt, ...]]:
+            attempts.begin()
+            return await collected(chosen.complete(CompletionRequest("a"))), attempts.read()
+
+        return asyncio.run(run())
+
+    cannot = Completing(deltas=[Unsupported("raw completion")])
+    chosen = choice({"a": cannot, "b": Completing(deltas=says("b"))})
+    assert completed(chosen) == (says("b"), (("a", "cannot do it"), ("b", attempts.ANSWERED)))
     cannot.deltas = says("a")
-    assert ask(chosen)[0] == says("a"), "it is not left alone for a while"
+    assert completed(chosen)[0] == says("a"), "that is no failure, and it is not left alone for a while"
+    cannot.deltas = [Unsupported("raw completion")]
+    with pytest.raises(Unsupported):
+        completed(choice({"a": cannot, "b": cannot}))
+    with pytest.raises(EngineFailed):
+        completed(choice({"a": cannot, "b": Completing(deltas=[EngineFailed("x")])}))
 
 
 def test_one_that_failed_is_tried_last_for_a_while() -> None:

@@ -130,7 +130,9 @@ class Choice:
                 yield ReasoningSignature(f"{candidate.name}:{delta.signature}") if signed else delta  # type: ignore[union-attr]  # narrowed by `signed`
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
-        async with aclosing(self._streamed(lambda _, engine: engine.complete(request))) as answer:
+        # Capabilities do not say who can complete raw text.
+        tried = self._streamed(lambda _, engine: engine.complete(request), may_differ=True)
+        async with aclosing(tried) as answer:
             async for _, delta in answer:
                 yield delta
 
@@ -166,7 +168,11 @@ class Choice:
         raise _of_all(problems)
 
     async def _streamed(
-        self, call: Callable[[Candidate, Engine], AsyncIterator[T]], *, first: str | None = None
+        self,
+        call: Callable[[Candidate, Engine], AsyncIterator[T]],
+        *,
+        first: str | None = None,
+        may_differ: bool = False,
     ) -> AsyncGenerator[tuple[Candidate, T], None]:
         problems: list[EngineError] = []
         for candidate in self._order(first):
@@ -184,7 +190,7 @@ class Choice:
                 if begun:
                     self._break(candidate, problem)
                     raise
-                self._go_on(candidate, problem, problems)
+                self._go_on(candidate, problem, problems, may_differ=may_differ)
                 continue
             return
         raise _of_all(problems)
@@ -213,13 +219,19 @@ class Choice:
             attempts.note(candidate.name, attempts.ANSWERED)
 
     def _go_on(
-        self, candidate: Candidate, problem: EngineError, problems: list[EngineError], *, told: bool = True
+        self,
+        candidate: Candidate,
+        problem: EngineError,
+        problems: list[EngineError],
+        *,
+        told: bool = True,
+        may_differ: bool = False,
     ) -> None:
         """Remembers a failure that another engine may make good; raises one that is the caller's own fault.
 
-        What one engine cannot do another may: completing raw text, counting.
+        `may_differ`: what one engine cannot do another may.
         """
-        if is_callers_fault(problem) and not isinstance(problem, Unsupported):
+        if is_callers_fault(problem) and not (may_differ and isinstance(problem, Unsupported)):
             raise problem
         problems.append(problem)
         self._break(candidate, problem)
