@@ -8,10 +8,11 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TypeVar, cast
 
 from outcrop.engines import attempts
+from outcrop.engines.candidates import Candidate, Candidates
 from outcrop.engines.engine import (
     Capabilities,
     ChatRequest,
@@ -33,22 +34,7 @@ from outcrop.engines.engine import (
 
 T = TypeVar("T")
 
-# For so long an engine that failed is tried after all others.
-BREAK_SECONDS = 15.0
-
 logger = logging.getLogger("outcrop.engines")
-
-
-@dataclass(slots=True)
-class Candidate:
-    """`open` gives the engine and `able` what it can do; both raise EngineError where it cannot be served at all."""
-
-    name: str
-    open: Callable[[], Engine]
-    able: Callable[[], Capabilities]
-    weight: float = 1.0
-    fallback: bool = False
-    broken_until: float = field(default=0.0, init=False)
 
 
 class Choice:
@@ -63,9 +49,7 @@ class Choice:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._model_id = model_id
-        self._candidates = tuple(candidates)
-        self._pick = pick
-        self._clock = clock
+        self._candidates = Candidates(candidates, pick=pick, clock=clock)
 
     @property
     def able(self) -> Capabilities:
@@ -157,7 +141,7 @@ class Choice:
 
     async def _first(self, call: Callable[[Engine], Awaitable[T]], *, told: bool = True) -> T:
         problems: list[EngineError] = []
-        for candidate in self._order():
+        for candidate in self._candidates.order():
             try:
                 answer = await call(candidate.open())
             except EngineError as problem:
@@ -175,7 +159,7 @@ class Choice:
         may_differ: bool = False,
     ) -> AsyncGenerator[tuple[Candidate, T], None]:
         problems: list[EngineError] = []
-        for candidate in self._order(first):
+        for candidate in self._candidates.order(first):
             begun = False
             try:
                 async with aclosing(cast("AsyncGenerator[T, None]", call(candidate, candidate.open()))) as answer:
@@ -188,33 +172,15 @@ class Choice:
                     raise EngineFailed("The model's answer broke off.")
             except EngineError as problem:
                 if begun:
-                    self._break(candidate, problem)
+                    self._candidates.distrust(candidate, problem)
                     raise
                 self._go_on(candidate, problem, problems, may_differ=may_differ)
                 continue
             return
         raise _of_all(problems)
 
-    def _order(self, first: str | None = None) -> list[Candidate]:
-        """By weight, then the fallbacks; those that failed lately come last. `first` is the engine to stay with."""
-        left = [candidate for candidate in self._candidates if not candidate.fallback]
-        order = []
-        while left:
-            order.append(left.pop(self._drawn([candidate.weight for candidate in left])))
-        order += [candidate for candidate in self._candidates if candidate.fallback]
-        now = self._clock()
-        return sorted(order, key=lambda candidate: (candidate.broken_until > now, candidate.name != first))
-
-    def _drawn(self, weights: Sequence[float]) -> int:
-        rest = self._pick() * sum(weights)
-        for place, weight in enumerate(weights):
-            rest -= weight
-            if rest < 0:
-                return place
-        return len(weights) - 1
-
     def _answered(self, candidate: Candidate, *, told: bool = True) -> None:
-        candidate.broken_until = 0.0
+        self._candidates.trust(candidate)
         if told:
             attempts.note(candidate.name, attempts.ANSWERED)
 
@@ -234,18 +200,13 @@ class Choice:
         if is_callers_fault(problem) and not (may_differ and isinstance(problem, Unsupported)):
             raise problem
         problems.append(problem)
-        self._break(candidate, problem)
+        self._candidates.distrust(candidate, problem)
         if told:
             attempts.note(candidate.name, attempts.why(problem))
         said = (getattr(problem, "detail", "") or str(problem)).partition("\n")[0]
         logger.warning(
             "%s: engine %s did not answer (%s): %s", self._model_id, candidate.name, attempts.why(problem), said
         )
-
-    def _break(self, candidate: Candidate, problem: EngineError) -> None:
-        if not is_callers_fault(problem):
-            pause = problem.retry_after if isinstance(problem, EngineBusy) else BREAK_SECONDS
-            candidate.broken_until = self._clock() + pause
 
 
 class _Natives:

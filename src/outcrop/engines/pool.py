@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
 from outcrop.engines.admission import Admission
-from outcrop.engines.choice import Candidate, Choice
+from outcrop.engines.candidates import Candidate
+from outcrop.engines.choice import Choice
 from outcrop.engines.engine import (
     Capabilities,
     ChatRequest,
