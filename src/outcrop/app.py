@@ -27,6 +27,7 @@ from outcrop.compatible.routes import Routes
 from outcrop.context import Context, Parts
 from outcrop.engines import attempts
 from outcrop.engines.admission import ask_as
+from outcrop.engines.cores import usable_cores
 from outcrop.engines.pool import Engines
 from outcrop.errors import AwsError, InternalServerException, NotBuiltException
 from outcrop.identity import sts
@@ -37,6 +38,7 @@ from outcrop.identity.credentials import Credentials
 from outcrop.identity.first_start import ensure_administrator
 from outcrop.identity.sessions import Sessions
 from outcrop.identity.sts import Sts, is_for_sts
+from outcrop.jobs.service import Service as JobService
 from outcrop.models.catalogue import Catalogue
 from outcrop.models.specs import all_specs
 from outcrop.quotas.quotas import Quotas
@@ -127,6 +129,14 @@ class App:
         self.sts = Sts(database, vault, access, self.parts.clock)
         self.router = Router(load_services().operations.values())
         self.handlers = handlers()
+        # After the rooms, which register their kinds of jobs.
+        self.jobs = JobService(
+            database,
+            folder / "logs" / "jobs",
+            at_once=usable_cores() if settings.jobs.at_once is None else settings.jobs.at_once,
+            limits=settings.jobs.limits,
+            clock=self.parts.clock,
+        )
         self.compatible = Routes()
         self.log = RequestLog(settings.server.log)
 
@@ -277,8 +287,10 @@ class App:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await self.parts.engines.prewarm()
+                self.jobs.start()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
+                await asyncio.to_thread(self.jobs.close)
                 await self.parts.engines.close()
                 if self.parts.observer is not None:
                     self.parts.observer.close()

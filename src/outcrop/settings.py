@@ -229,6 +229,21 @@ def _called(spec: ModelSpec, inner: ChoiceSpec) -> dict[str, str]:
     return {"model": spec.id} if elsewhere and inner.model is None else {}
 
 
+class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Jobs that this server runs beside requests; several servers on one database share them.
+
+    `at_once`: how many; none is one for each core, 0 leaves them to other servers. `limits`: how many of one kind, by its
+    name, where not as many as the kind itself says.
+    """
+
+    at_once: int | None = None
+    limits: dict[str, int] = {}
+
+    def __post_init__(self) -> None:
+        if any(number < 0 for number in (self.at_once or 0, *self.limits.values())):
+            raise ValueError("a number of jobs is 0 or more")
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`aliases` maps an id or a pattern with `*` (`anthropic.*`) to a catalogue id; the longest matching pattern wins.
 
@@ -243,6 +258,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engines: EngineSettings = EngineSettings()
     store: StoreSettings = StoreSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    jobs: JobSettings = JobSettings()
     house_model: bool = True
     models: tuple[ModelSpec, ...] = ()
     aliases: dict[str, str] = {}
