@@ -57,7 +57,7 @@ def test_a_job_is_a_row_before_anyone_is_told(database: Database, tmp_path: Path
 def test_what_is_not_json_is_refused_before_it_is_written(database: Database) -> None:
     with pytest.raises(TypeError):
         make(database, {1, 2})
-    assert queue.any_account(database) == []
+    assert queue.of_all_accounts(database) == []
 
 
 def test_a_token_makes_one_job(database: Database) -> None:
@@ -88,7 +88,7 @@ def test_fifty_at_once_with_one_token_make_one_job(database: Database) -> None:
 
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(create, range(50)))
-    (job,) = queue.any_account(database)
+    (job,) = queue.of_all_accounts(database)
     same = job.input["body"]
     assert [answer for number, answer in enumerate(answers) if number % 2 == same] == [job.id] * 25
     assert [answer for number, answer in enumerate(answers) if number % 2 != same] == ["refused"] * 25
@@ -107,7 +107,7 @@ def test_a_name_that_was_refused_leaves_the_transaction_usable(database: Databas
         with pytest.raises(NameTaken):
             queue.create(transaction, ACCOUNT, REGION, KIND, 1, now=START, name="name", unique_name=True)
         queue.create(transaction, ACCOUNT, REGION, KIND, 1, now=START, name="free", unique_name=True)
-    assert sorted(names(queue.any_account(database)), key=str) == ["free", "name"]
+    assert sorted(names(queue.of_all_accounts(database)), key=str) == ["free", "name"]
 
 
 def test_a_job_is_found_by_id_and_by_name_in_its_own_place_only(database: Database) -> None:
@@ -144,7 +144,7 @@ def test_filters_of_a_page(database: Database) -> None:
         make(database, name=name, seconds=number)
     make(database, name="apple elsewhere", region="eu-west-1")
     with database.transaction() as transaction:
-        (pear,) = [job for job in queue.any_account(database) if job.name == "pear%"]
+        (pear,) = [job for job in queue.of_all_accounts(database) if job.name == "pear%"]
         queue.stop(transaction, ACCOUNT, REGION, KIND, pear.id, START)
 
     def page(**filters: object) -> list[str | None]:

@@ -17,7 +17,8 @@ from outcrop.store.database import Database, Transaction
 from tests.jobs.simulation import Violation, simulate
 from tests.stores import store_at
 
-SEEDS = int(os.environ.get("OUTCROP_SEEDS", "1000"))
+# A world costs tens of milliseconds, and in PostgreSQL seconds.
+SEEDS = int(os.environ.get("OUTCROP_SEEDS", "50" if os.environ.get("OUTCROP_TEST_STORE") == "postgresql" else "1000"))
 BLOCK = 50
 
 

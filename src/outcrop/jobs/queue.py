@@ -182,13 +182,34 @@ def lines(database: Database, job_id: str, after: tuple[int, int] = (0, 0), limi
         after[1],
         limit,
     )
-    return [Line(row["fence"], row["number"], datetime.fromisoformat(row["said_at"]), row["line"]) for row in rows]
+    return [_line(row) for row in rows]
 
 
-def any_account(database: Database, job_id: str | None = None) -> list[Job]:
-    """For the operator: all jobs, newest first, or those with this id or name."""
-    where, params = ("", []) if job_id is None else ("WHERE id = ? OR name = ? ", [job_id, job_id])
-    rows = database.query(f"SELECT * FROM jobs {where}ORDER BY created_at DESC, id DESC", *params)  # noqa: S608
+def last_lines(database: Database, job_id: str, limit: int) -> list[Line]:
+    """The newest lines of a job, oldest first."""
+    rows = database.query(
+        "SELECT * FROM job_lines WHERE job_id = ? ORDER BY fence DESC, number DESC LIMIT ?", job_id, limit
+    )
+    return [_line(row) for row in reversed(rows)]
+
+
+def of_all_accounts(
+    database: Database, kind: str | None = None, statuses: Collection[Status] = (), limit: int = 1000
+) -> list[Job]:
+    """For the operator: the newest jobs first."""
+    conditions = ["1 = 1", *(["kind = ?"] if kind else []), *([f"status IN ({_marks(statuses)})"] if statuses else [])]
+    rows = database.query(
+        f"SELECT * FROM jobs WHERE {' AND '.join(conditions)} ORDER BY created_at DESC, id DESC LIMIT ?",  # noqa: S608
+        *([kind] if kind else []),
+        *statuses,
+        limit,
+    )
+    return [job_of(row) for row in rows]
+
+
+def called(database: Database, name: str) -> list[Job]:
+    """For the operator: the job with this id, or all that have this name, whosever they are."""
+    rows = database.query("SELECT * FROM jobs WHERE id = ? OR name = ? ORDER BY created_at DESC", name, name)
     return [job_of(row) for row in rows]
 
 
@@ -207,7 +228,7 @@ def _positions(
         ("account_id = ? AND region = ? AND kind = ?", [account, region, kind])
     ]
     if statuses:
-        conditions.append((f"status IN ({', '.join('?' * len(statuses))})", list(statuses)))
+        conditions.append((f"status IN ({_marks(statuses)})", list(statuses)))
     if created_after is not None:
         conditions.append(("created_at >= ?", [at(created_after)]))
     if created_before is not None:
@@ -223,9 +244,17 @@ def _positions(
 def _with_ids(database: Database, ids: list[str]) -> list[Job]:
     if not ids:
         return []
-    marks = ", ".join("?" * len(ids))
-    rows = {row["id"]: row for row in database.query(f"SELECT * FROM jobs WHERE id IN ({marks})", *ids)}  # noqa: S608
+    found = database.query(f"SELECT * FROM jobs WHERE id IN ({_marks(ids)})", *ids)  # noqa: S608
+    rows = {row["id"]: row for row in found}
     return [job_of(rows[job_id]) for job_id in ids if job_id in rows]
+
+
+def _line(row: Row) -> Line:
+    return Line(row["fence"], row["number"], datetime.fromisoformat(row["said_at"]), row["line"])
+
+
+def _marks(values: Collection[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _first(rows: list[Row]) -> Row | None:
