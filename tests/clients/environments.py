@@ -12,6 +12,8 @@ from pathlib import Path
 from tests.clients.page import Snippet
 
 FOLDER = Path(__file__).parent
+# Not the machine's own, which may be older than the clients take.
+NODE = FOLDER / "node_modules" / ".bin" / "node"
 # The clients are heavy: scripts/test leaves them alone even where they are installed.
 ASKED = "OUTCROP_TEST_CLIENTS" in os.environ
 
