@@ -317,6 +317,8 @@ class Call:
     def name(self) -> str | None:
         if self.sts:
             return "sts"
+        if self.objects is not None:
+            return self.objects
         if self.endpoint is not None:
             return self.endpoint.name
         return self.operation.name if self.operation else None

@@ -20,6 +20,8 @@ HOUSE_MODEL = "outcrop.house-nano-v1:0"
 # It stands in headers and names of files.
 _ENGINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
+_HTTP = re.compile(r"https?://[^/]")
+
 # Forms of InvokeModel's bodies. "imported" is what Custom Model Import takes.
 FamilyName = Literal[
     "anthropic", "nova", "titan-text", "titan-embed-v1", "titan-embed-v2", "titan-embed-image", "amazon-rerank", "llama",
@@ -244,6 +246,52 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("a number of jobs is 0 or more")
 
 
+class ElsewhereSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Another S3. `endpoint` is its address, such as `https://minio.example:9000`, or `aws` for Amazon's own.
+
+    `access_key_env` and `secret_key_env` name the environment variables that hold its key; without them, and for
+    `profile`, AWS's usual places are looked in. Its buckets are used for `account`; none: the first account.
+    """
+
+    endpoint: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    access_key_env: str | None = None
+    secret_key_env: str | None = None
+    account: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.endpoint is not None and self.endpoint != "aws" and not _HTTP.match(self.endpoint):
+            raise ValueError('an endpoint is a URL that begins with http:// or https://, or "aws"')
+        if (self.access_key_env is None) != (self.secret_key_env is None):
+            raise ValueError("access_key_env and secret_key_env go together")
+
+
+class BucketSpec(ElsewhereSpec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where one bucket is. `folder`: its objects are the files of that folder, to be read only.
+
+    Otherwise it is at an `endpoint`, with the keys of `[objects]`, where it is called `bucket` if not by the same name.
+    """
+
+    folder: str | None = None
+    bucket: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.folder is None) == (self.endpoint is None):
+            raise ValueError("a bucket has either a `folder` or an `endpoint`; one that has neither needs no settings")
+
+
+class ObjectsSettings(ElsewhereSpec, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where `s3://` is. Without an `endpoint`, in the data folder; with one, in that S3, but for the `buckets` named here.
+
+    `hosts` are names of this server that clients put a bucket's name in front of (`photos.outcrop.example`).
+    """
+
+    hosts: tuple[str, ...] = ("localhost",)
+    buckets: dict[str, BucketSpec] = {}
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`aliases` maps an id or a pattern with `*` (`anthropic.*`) to a catalogue id; the longest matching pattern wins.
 
@@ -257,6 +305,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     identity: IdentitySettings = IdentitySettings()
     engines: EngineSettings = EngineSettings()
     store: StoreSettings = StoreSettings()
+    objects: ObjectsSettings = ObjectsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     jobs: JobSettings = JobSettings()
     house_model: bool = True
@@ -273,12 +322,12 @@ def home() -> Path:
 def database_of(settings: Settings, folder: Path) -> Path | str:
     """The SQLite file in the data folder, or the URL of a PostgreSQL database; SettingsError if it may not be reached."""
     url = settings.store.url
-    if url is not None and settings.network == "none" and not _on_this_machine(url):
+    if url is not None and settings.network == "none" and not is_on_this_machine(url):
         raise SettingsError('network is "none", and the database of [store] url is not on this machine.')
     return url or folder / "outcrop.db"
 
 
-def _on_this_machine(url: str) -> bool:
+def is_on_this_machine(url: str) -> bool:
     """Whether each host that a database's URL, or libpq's environment, names is a loopback address or a socket's folder."""
     parts = urlsplit(url)
     given = parse_qs(parts.query)

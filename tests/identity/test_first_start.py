@@ -59,6 +59,7 @@ def test_the_exports(door: Door) -> None:
         "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "https://127.0.0.1:9",
         "AWS_ENDPOINT_URL_BEDROCK_AGENT": "https://127.0.0.1:9",
         "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME": "https://127.0.0.1:9",
+        "AWS_ENDPOINT_URL_S3": "https://127.0.0.1:9",
         "AWS_CA_BUNDLE": "/ca.pem",
     }
     assert "AWS_CA_BUNDLE" not in exports(door.home, url="http://x", ca=None, database=store_at(door.home))

@@ -26,6 +26,7 @@ from outcrop.engines.engine import (
 from outcrop.engines.engine import Text as TextPart
 from outcrop.identity.caller import Caller
 from outcrop.models.catalogue import Catalogue
+from outcrop.objects.places import Places
 from outcrop.settings import ModelSpec, Settings
 from outcrop.store.database import Database
 from outcrop.store.keyfile import Vault
@@ -178,7 +179,8 @@ def bench(folder: Path, *, engine: Prepared | None = None, chosen: Settings | No
     pool = Pool({spec.id: engine for spec in chosen.models})
     database = Database.open(store_at(folder))
     catalogue = Catalogue(chosen, database, cast(Any, pool))
-    parts = Parts(chosen, database, cast(Any, pool), catalogue, Vault.open(folder), lambda: NOW)
+    places = Places(chosen, database, folder)
+    parts = Parts(chosen, database, cast(Any, pool), catalogue, Vault.open(folder), lambda: NOW, places)
     return Bench(Context(caller(), REGION, "request", parts), engine, pool)
 
 

@@ -1,0 +1,263 @@
+"""Buckets and objects of the data folder. Knows no accounts but as owners of buckets; who may do what is asked before."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from outcrop.objects.checksums import Checksum
+from outcrop.objects.errors import ObjectsError, access_denied, no_such_bucket, no_such_key
+from outcrop.objects.local import listing, rows
+from outcrop.objects.local.blobs import Blobs, Draft
+from outcrop.objects.local.folders import Folder
+from outcrop.objects.local.rows import Bucket, Described, Found, Part
+from outcrop.objects.names import check_bucket
+from outcrop.objects.objects import CHUNK_BYTES, Page, Reading, Stored, checked_range
+from outcrop.store.database import Database, IntegrityError
+from outcrop.store.ids import new_id
+
+# Raises if what is there (None: nothing) is not what the writer expects; called in the transaction that writes.
+Condition = Callable[[Stored | None], None]
+
+# Files opened before the first byte is sent, so that they can be read to the end though the object is written over. The
+# rest of an object of more parts is opened as it comes, and a reader that is overtaken there fails rather than mixes.
+OPEN_AHEAD = 64
+
+
+def whatever(there: Stored | None) -> None:
+    """The condition that always holds."""
+
+
+class LocalStore:
+    """`folders` are buckets that are folders of the operator's, which can be read only."""
+
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        folders: Mapping[str, Folder] | None = None,
+    ) -> None:
+        self.database = database
+        self.blobs = Blobs(folder)
+        self.clock = clock
+        self._folders = folders or {}
+
+    def sweep_aside(self) -> None:
+        """Remove what crashes left behind, in a thread that ends with the process."""
+        threading.Thread(target=self._sweep, name="objects-sweep", daemon=True).start()
+
+    def _sweep(self) -> None:
+        # Whatever ends it (the database is closed at shutdown), the next start tries again.
+        with contextlib.suppress(Exception):
+            self.blobs.sweep(lambda blob: rows.is_wanted(self.database, blob))
+
+    def create_bucket(self, name: str, account: str, region: str) -> Bucket:
+        check_bucket(name)
+        if (given := self._folders.get(name)) is not None:
+            raise _bucket_taken(name, own=given.bucket.account == account)
+        made = Bucket(name, account, region, self.clock())
+        try:
+            with self.database.transaction() as transaction:
+                transaction.execute(
+                    "INSERT INTO buckets (name, account_id, region, created_at) VALUES (?, ?, ?, ?)",
+                    name,
+                    account,
+                    region,
+                    rows.iso(made.created_at),
+                )
+        except IntegrityError:
+            there = rows.bucket(self.database, name)
+            raise _bucket_taken(name, own=there is not None and there.account == account) from None
+        return made
+
+    def delete_bucket(self, name: str) -> None:
+        """BucketNotEmpty while it has objects; uploads that were not completed are forgotten with it."""
+        self.check_writable(name)
+        with self.database.transaction() as transaction:
+            if transaction.one("SELECT 1 AS one FROM objects WHERE bucket = ? LIMIT 1", name) is not None:
+                raise ObjectsError(
+                    "BucketNotEmpty", "The bucket you tried to delete is not empty", {"BucketName": name}
+                )
+            gone: list[str] = []
+            for row in transaction.query("SELECT id FROM object_uploads WHERE bucket = ?", name):
+                gone += rows.drop_parts(transaction, row["id"])
+            transaction.execute("DELETE FROM object_uploads WHERE bucket = ?", name)
+            if not transaction.execute("DELETE FROM buckets WHERE name = ?", name):
+                raise no_such_bucket(name)
+        self.blobs.remove(name, gone)
+        self.blobs.remove_bucket(name)
+
+    def bucket(self, name: str) -> Bucket:
+        if (folder := self._folders.get(name)) is not None:
+            return folder.bucket
+        found = rows.bucket(self.database, name)
+        if found is None:
+            raise no_such_bucket(name)
+        return found
+
+    def buckets_of(self, account: str) -> list[Bucket]:
+        given = [folder.bucket for folder in self._folders.values() if folder.bucket.account == account]
+        return sorted([*rows.buckets_of(self.database, account), *given], key=lambda bucket: bucket.name)
+
+    def check_writable(self, bucket: str) -> None:
+        if bucket in self._folders:
+            raise access_denied(f"The bucket {bucket} is a folder of this server that can only be read.")
+
+    def find(self, bucket: str, key: str) -> Found:
+        found = self._find(bucket, key)
+        if found is None:
+            raise no_such_key(key)
+        return found
+
+    def _find(self, bucket: str, key: str) -> Found | None:
+        folder = self._folders.get(bucket)
+        return rows.find(self.database, bucket, key) if folder is None else folder.find(key)
+
+    def publish(
+        self,
+        bucket: str,
+        key: str,
+        draft: Draft,
+        described: Described,
+        *,
+        checksum: Checksum | None = None,
+        condition: Condition = whatever,
+    ) -> Stored:
+        """The draft's bytes are the object from now on, on disk when it returns. The draft is used up."""
+        self.check_writable(bucket)
+        now = self.clock()
+        stored = Stored(bucket, key, draft.size, draft.etag, now, described.headers, described.metadata, checksum)
+        blob = self.blobs.publish(bucket, draft)
+        part = Part(blob, 1, draft.size, draft.etag, now, None if checksum is None else checksum.value)
+        self._write(stored, [part], condition)
+        return stored
+
+    def copy(
+        self, source: Found, bucket: str, key: str, described: Described | None = None, condition: Condition = whatever
+    ) -> Stored:
+        """The same bytes under another name; with other headers and metadata if they are given."""
+        there, now = source.stored, self.clock()
+        kept = described or Described(there.headers, there.metadata)
+        stored = Stored(bucket, key, there.size, there.etag, now, kept.headers, kept.metadata, there.checksum)
+        self.check_writable(bucket)
+        if there.bucket in self._folders:
+            return self._copy_in(source, bucket, key, kept, condition)
+        parts = []
+        try:
+            for part in source.parts:
+                blob = self.blobs.duplicate(there.bucket, part.blob, bucket)
+                parts.append(Part(blob, part.number, part.size, part.etag, now, part.checksum))
+        except FileNotFoundError:
+            self.blobs.remove(bucket, [part.blob for part in parts])
+            raise no_such_key(there.key) from None
+        self._write(stored, parts, condition)
+        return stored
+
+    def _copy_in(self, source: Found, bucket: str, key: str, described: Described, condition: Condition) -> Stored:
+        """From a folder, whose files may change under a link."""
+        draft = self.blobs.draft()
+        try:
+            with self.reading(source, 0, source.stored.size) as reading:
+                for chunk in reading:
+                    draft.write(chunk)
+            return self.publish(bucket, key, draft, described, condition=condition)
+        finally:
+            draft.discard()
+
+    def delete(self, bucket: str, key: str, condition: Condition = whatever) -> None:
+        self.check_writable(bucket)
+        with self.database.transaction() as transaction:
+            found = rows.find(transaction, bucket, key)
+            condition(None if found is None else found.stored)
+            gone = rows.remove(transaction, bucket, key)
+        self.blobs.remove(bucket, gone)
+
+    def open(self, bucket: str, key: str, start: int = 0, stop: int | None = None) -> Reading:
+        """NoSuchKey, InvalidRange."""
+        while True:
+            found = self.find(bucket, key)
+            try:
+                return self.reading(found, *checked_range(start, stop, found.stored.size))
+            except FileNotFoundError:
+                # Written over or deleted since; if neither, the file itself is lost.
+                again = self._find(bucket, key)
+                if again is not None and again.id == found.id:
+                    raise
+
+    def reading(self, found: Found, start: int, stop: int) -> Reading:
+        """FileNotFoundError if it was written over meanwhile."""
+        bucket = found.stored.bucket
+        pieces = list(_pieces(found.parts, start, stop))
+        stack = contextlib.ExitStack()
+        try:
+            files = [stack.enter_context(self._file(bucket, blob)) for blob, _, _ in pieces[:OPEN_AHEAD]]
+        except OSError:
+            stack.close()
+            raise
+
+        def chunks() -> Iterator[bytes]:
+            for index, (blob, offset, length) in enumerate(pieces):
+                with files[index] if index < len(files) else self._file(bucket, blob) as file:
+                    file.seek(offset)
+                    while length:
+                        chunk = file.read(min(CHUNK_BYTES, length))
+                        if not chunk:
+                            raise OSError(f"The file of {found.stored.uri} is shorter than it was.")
+                        length -= len(chunk)
+                        yield chunk
+
+        return Reading(found.stored, chunks(), stack.close)
+
+    def _file(self, bucket: str, blob: str) -> BinaryIO:
+        folder = self._folders.get(bucket)
+        return self.blobs.open(bucket, blob) if folder is None else folder.open(blob)
+
+    def list(self, bucket: str, prefix: str, delimiter: str, after: str, limit: int) -> Page:
+        if (folder := self._folders.get(bucket)) is not None:
+            return folder.list(prefix, delimiter, after, limit)
+        return listing.listed(self.database, bucket, prefix, delimiter, after, limit)
+
+    def _write(self, stored: Stored, parts: Sequence[Part], condition: Condition) -> None:
+        object_id = new_id(32)
+        try:
+            with self.database.transaction() as transaction:
+                there = rows.find(transaction, stored.bucket, stored.key)
+                condition(None if there is None else there.stored)
+                gone = rows.replace(transaction, object_id, stored)
+                for part in parts:
+                    rows.add_part(transaction, object_id, part)
+        except ObjectsError:
+            # Anything else may have been committed all the same; what was not is swept later.
+            self.blobs.remove(stored.bucket, [part.blob for part in parts])
+            raise
+        self.blobs.remove(stored.bucket, gone)
+
+
+def _pieces(parts: tuple[Part, ...], start: int, stop: int) -> Iterator[tuple[str, int, int]]:
+    """File, offset in it and length, of each part that the range touches."""
+    begin = 0
+    for part in parts:
+        first, last = max(start - begin, 0), min(stop - begin, part.size)
+        if first < last:
+            yield part.blob, first, last - first
+        begin += part.size
+
+
+def _bucket_taken(name: str, *, own: bool) -> ObjectsError:
+    if own:
+        return ObjectsError(
+            "BucketAlreadyOwnedByYou",
+            "Your previous request to create the named bucket succeeded and you already own it.",
+            {"BucketName": name},
+        )
+    return ObjectsError(
+        "BucketAlreadyExists",
+        "The requested bucket name is not available. The bucket namespace is shared by all users of the system. "
+        "Please select a different name and try again.",
+        {"BucketName": name},
+    )
