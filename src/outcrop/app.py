@@ -41,6 +41,9 @@ from outcrop.identity.sts import Sts, is_for_sts
 from outcrop.jobs.service import Service as JobService
 from outcrop.models.catalogue import Catalogue
 from outcrop.models.specs import all_specs
+from outcrop.objects.door.door import ObjectsDoor, Told
+from outcrop.objects.door.signatures import Signatures
+from outcrop.objects.places import Places
 from outcrop.quotas.quotas import Quotas
 from outcrop.request import HttpRequest
 from outcrop.serve.asgi import (
@@ -112,14 +115,16 @@ class App:
             database=database,
             engines=engines,
             catalogue=Catalogue(settings, database, engines),
+            objects=Places(settings, database, folder),
             vault=vault,
             clock=lambda: datetime.now(UTC),
             observer=observer(settings, engines),
             quotas=Quotas(settings.quotas) if settings.quotas else None,
         )
+        credentials, sessions = Credentials(database, vault), Sessions(vault)
         self.authenticator = Authenticator(
-            Credentials(database, vault),
-            Sessions(vault),
+            credentials,
+            sessions,
             clock=self.parts.clock,
             window_seconds=settings.identity.window_seconds,
             insecure_no_auth=settings.identity.insecure_no_auth,
@@ -127,6 +132,18 @@ class App:
         access = Access(database)
         self.authorizer = Authorizer(access, database, self.parts.catalogue, self.parts.clock)
         self.sts = Sts(database, vault, access, self.parts.clock)
+        self.objects = ObjectsDoor(
+            self.parts.objects,
+            Signatures(
+                credentials,
+                sessions,
+                clock=self.parts.clock,
+                window_seconds=settings.identity.window_seconds,
+                insecure_no_auth=settings.identity.insecure_no_auth,
+            ),
+            self.authorizer.permit,
+            settings,
+        )
         self.router = Router(load_services().operations.values())
         self.handlers = handlers()
         # After the rooms, which register their kinds of jobs.
@@ -221,6 +238,9 @@ class App:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = Call()
+        if self.objects.takes(scope):
+            await self._objects(scope, receive, send, call)
+            return
         watch: DisconnectWatch | None = None
         status = 499
         try:
@@ -245,6 +265,15 @@ class App:
             if watch is not None:
                 watch.end()
             self._log(scope, call, status)
+
+    async def _objects(self, scope: Scope, receive: Receive, send: Send, call: Call) -> None:
+        """S3 has an order of its own, since what it takes and gives is not held in memory."""
+        told = Told()
+        try:
+            await self.objects.answer(scope, receive, send, call.request_id, told)
+        finally:
+            call.objects, call.caller, call.error = told.name, told.caller, told.error
+            self._log(scope, call, told.status)
 
     async def _send_error(self, error: AwsError, call: Call, send: Send) -> int:
         call.error = error.code
@@ -286,6 +315,7 @@ class App:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                self.parts.objects.store.sweep_aside()
                 await self.parts.engines.prewarm()
                 self.jobs.start()
                 await send({"type": "lifespan.startup.complete"})
@@ -302,7 +332,7 @@ class App:
 class Call:
     """What the log line says about a request."""
 
-    __slots__ = ("caller", "endpoint", "error", "operation", "request_id", "started", "sts")
+    __slots__ = ("caller", "endpoint", "error", "objects", "operation", "request_id", "started", "sts")
 
     def __init__(self) -> None:
         self.started = time.perf_counter()
@@ -310,6 +340,7 @@ class Call:
         self.operation: Operation | None = None
         self.endpoint: Endpoint | None = None
         self.sts = False
+        self.objects: str | None = None
         self.caller: Caller | None = None
         self.error: str | None = None
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from outcrop.engines.pool import Engines
     from outcrop.identity.caller import Caller
     from outcrop.models.catalogue import Catalogue
+    from outcrop.objects.objects import Objects
+    from outcrop.objects.places import Places
     from outcrop.quotas.quotas import Quotas
     from outcrop.settings import Settings
     from outcrop.store.database import Database
@@ -33,6 +35,7 @@ class Parts:
     catalogue: Catalogue
     vault: Vault
     clock: Callable[[], datetime]  # aware, UTC
+    objects: Places
     observer: Observer | None = None
     quotas: Quotas | None = None
 
@@ -80,6 +83,11 @@ class Context:
     @property
     def catalogue(self) -> Catalogue:
         return self.parts.catalogue
+
+    @property
+    def objects(self) -> Objects:
+        """What `s3://` holds for the caller's account."""
+        return self.parts.objects.of(self.account)
 
     def now(self) -> datetime:
         return self.parts.clock()
