@@ -112,6 +112,8 @@ def test_alternatives_that_nothing_fits_are_gone() -> None:
         ({"type": "object", "properties": {}, "required": ["a"], "additionalProperties": False}, "No value can fit"),
         ({"type": "number", "minimum": 1e300}, "No value that can be written"),
         ({"const": 2**63 - 1}, "too large"),
+        ({"enum": [1, -103009.44905933097]}, "too many digits"),
+        ({"const": {"a": [1e-30]}}, "too many digits"),
         ({"type": "integer", "minimum": 2**53 + 1}, "too large"),
         ({"type": "weird"}, "not valid"),
         ({"$ref": "#/nowhere"}, "not valid"),

@@ -10,6 +10,7 @@ exclusive alternatives are gone from it, and what no value can fit is known to b
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import jsonschema_rs
@@ -233,12 +234,16 @@ def _escape(letter: str, *, inside: bool) -> str:
 
 
 def _check_numbers(value: Any) -> None:
-    """Decoders count in doubles."""
+    """Decoders count in doubles, and llguidance reads one exactly where its digits and its power of ten are exact themselves."""
     if isinstance(value, dict | list):
         for inner in value.values() if isinstance(value, dict) else value:
             _check_numbers(inner)
     elif type(value) is int and abs(value) > _LARGEST_EXACT and (abs(value) > LARGEST or int(float(value)) != value):
         raise InvalidRequest(f"The JSON schema's number {value} is too large to be enforced.")
+    elif isinstance(value, float):
+        _, digits, exponent = Decimal(repr(value)).as_tuple()
+        if int("".join(map(str, digits))) > _LARGEST_EXACT or not -22 <= int(exponent) <= 22:
+            raise InvalidRequest(f"The JSON schema's number {value} has too many digits to be enforced.")
 
 
 def _any() -> dict[str, Any]:

@@ -257,6 +257,13 @@ def test_calls_and_answers_are_told_apart_by_their_first_letter(house: House) ->
     assert seen == {"stop", "tool_calls"}
 
 
+def test_a_tool_without_declared_properties_has_those_it_requires() -> None:
+    assert '"properties":{"a":' in call_grammar(
+        [Tool("f", "", {"type": "object", "properties": {}, "required": ["a"]})]
+    )
+    assert '"enum":[{}]' in call_grammar([Tool("f", "", {"type": "object", "properties": {}, "required": []})])
+
+
 def test_names_of_tools_cannot_break_out_of_the_grammar() -> None:
     text = call_grammar([Tool('a"\n', "", {"type": "object"})])
     assert text.count("\n") == 5

@@ -73,7 +73,7 @@ def _calls(tools: Sequence[Tool]) -> Iterator[str]:
 
 def _arguments(schema: Json) -> Json:
     """A tool that names no arguments takes none: its schema is open, and a weak model would make some up."""
-    named = schema.get("properties") or not schema.keys() <= _OF_NO_ARGUMENTS
+    named = schema.get("properties") or schema.get("required") or not schema.keys() <= _OF_NO_ARGUMENTS
     return schema if named else {"type": "object", "additionalProperties": False}
 
 
