@@ -21,6 +21,8 @@ from typing import Any
 import msgspec
 import orjson
 
+from outcrop.audit.record import Event as AuditEvent
+from outcrop.audit.trail import Trail
 from outcrop.authorization import Authorizer
 from outcrop.compatible.endpoint import Answered, Asking, Endpoint, Event, unauthenticated
 from outcrop.compatible.routes import Routes
@@ -156,6 +158,7 @@ class App:
         )
         self.compatible = Routes()
         self.log = RequestLog(settings.server.log)
+        self.trail = Trail(folder / "audit", vault, self.parts.clock) if settings.audit.enabled else None
 
     async def answer(self, request: HttpRequest, call: Call) -> Reply:
         """The order of everything, once."""
@@ -164,7 +167,7 @@ class App:
         if (found := self.compatible.find(request)) is not None:
             return await self._answer_compatible(*found, request, call)
         operation, labels = self.router.find(request.method, request.raw_path, request.query)
-        call.operation = operation
+        call.operation, call.labels = operation, labels
         call.caller = caller = self.authenticator.authenticate(
             request, operation.service, body_hash=await _body_hash(request.body)
         )
@@ -195,6 +198,7 @@ class App:
         except AwsError as error:
             raise unauthenticated(error) from None
         asking = Asking(labels, request)
+        call.labels = {**labels, **_model_named(asking)}
         self.authorizer.check_compatible(caller, endpoint, asking, self._region(caller))
         context = self._context(caller, request, call)
         answered = await endpoint.handler(context, asking)
@@ -247,10 +251,14 @@ class App:
             body = await read_body(scope, receive, self.parts.settings.server.max_body_bytes)
             request = request_of(scope, body)
             watch = DisconnectWatch(receive)
-            reply = self._status(request) or await self.answer(request, call)
+            if (reply := self._status(request)) is None:
+                reply = await self.answer(request, call)
+                self._audit(scope, call)
             status = reply.status
             await send_reply(reply, send)
         except AwsError as error:
+            call.error = error.code
+            self._audit(scope, call)
             status = await self._send_error(error, call, send)
         except ClientGone:
             call.error = "ClientDisconnected"
@@ -260,8 +268,12 @@ class App:
             call.error, status = "ClientDisconnected", 499
         except Exception:
             logger.exception("unhandled", extra={"request_id": call.request_id})
+            call.error = "InternalServerException"
+            self._audit(scope, call)
             status = await self._send_error(_internal(call), call, send)
         finally:
+            if call.name is not None:
+                self._audit(scope, call)
             if watch is not None:
                 watch.end()
             self._log(scope, call, status)
@@ -273,6 +285,7 @@ class App:
             await self.objects.answer(scope, receive, send, call.request_id, told)
         finally:
             call.objects, call.caller, call.error = told.name, told.caller, told.error
+            self._audit(scope, call)
             self._log(scope, call, told.status)
 
     async def _send_error(self, error: AwsError, call: Call, send: Send) -> int:
@@ -284,6 +297,27 @@ class App:
         with contextlib.suppress(ConnectionError):
             await send_reply(Reply(status, _encoded(headers), body), send)
         return status
+
+    def _audit(self, scope: Scope, call: Call) -> None:
+        """Written down before the call is answered, once."""
+        if self.trail is None or call.audited:
+            return
+        call.audited = True
+        address, headers = scope.get("client"), dict(scope["headers"])
+        self.trail.write(
+            AuditEvent(
+                service="s3" if call.objects else "sts" if call.sts else "bedrock",
+                name=call.name or "Unknown",
+                time=self.parts.clock(),
+                region=(call.caller.region if call.caller else None) or self.parts.settings.region,
+                request_id=call.request_id,
+                address=address[0] if address else None,
+                agent=headers[b"user-agent"].decode("latin-1") if b"user-agent" in headers else None,
+                caller=call.caller,
+                error=call.error,
+                labels=call.labels,
+            )
+        )
 
     def _log(self, scope: Scope, call: Call, status: int) -> None:
         seconds = time.perf_counter() - call.started
@@ -324,6 +358,8 @@ class App:
                 await self.parts.engines.close()
                 if self.parts.observer is not None:
                     self.parts.observer.close()
+                if self.trail is not None:
+                    self.trail.close()
                 self.parts.database.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
@@ -332,12 +368,25 @@ class App:
 class Call:
     """What the log line says about a request."""
 
-    __slots__ = ("caller", "endpoint", "error", "objects", "operation", "request_id", "started", "sts")
+    __slots__ = (
+        "audited",
+        "caller",
+        "endpoint",
+        "error",
+        "labels",
+        "objects",
+        "operation",
+        "request_id",
+        "started",
+        "sts",
+    )
 
     def __init__(self) -> None:
         self.started = time.perf_counter()
         self.request_id = str(uuid.uuid4())
         self.operation: Operation | None = None
+        self.labels: Mapping[str, str] = {}
+        self.audited = False
         self.endpoint: Endpoint | None = None
         self.sts = False
         self.objects: str | None = None
@@ -353,6 +402,16 @@ class Call:
         if self.endpoint is not None:
             return self.endpoint.name
         return self.operation.name if self.operation else None
+
+
+def _model_named(asking: Asking) -> dict[str, str]:
+    """The model of a body, for the audit trail; a large body is not read for that alone."""
+    if not asking.request.body or len(asking.request.body) > HASH_IN_THREAD_BYTES:
+        return {}
+    with contextlib.suppress(AwsError):
+        model = asking.body().get("model")
+        return {"model": model} if isinstance(model, str) else {}
+    return {}
 
 
 async def _body_hash(body: bytes) -> str | None:

@@ -76,6 +76,12 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("a database's url begins with postgresql://; without one it is a file in the data folder")
 
 
+class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One record for each call, in the folder `audit` beside the database; `outcrop audit verify` checks them."""
+
+    enabled: bool = True
+
+
 class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much an account may ask of a model; `account` and `model` may have `*`. Every rule that fits counts.
 
@@ -231,21 +237,6 @@ def _called(spec: ModelSpec, inner: ChoiceSpec) -> dict[str, str]:
     return {"model": spec.id} if elsewhere and inner.model is None else {}
 
 
-class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Jobs that this server runs beside requests; several servers on one database share them.
-
-    `at_once`: how many; none is one for each core, 0 leaves them to other servers. `limits`: how many of one kind, by its
-    name, where not as many as the kind itself says.
-    """
-
-    at_once: int | None = None
-    limits: dict[str, int] = {}
-
-    def __post_init__(self) -> None:
-        if any(number < 0 for number in (self.at_once or 0, *self.limits.values())):
-            raise ValueError("a number of jobs is 0 or more")
-
-
 class ElsewhereSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Another S3. `endpoint` is its address, such as `https://minio.example:9000`, or `aws` for Amazon's own.
 
@@ -292,6 +283,21 @@ class ObjectsSettings(ElsewhereSpec, frozen=True, forbid_unknown_fields=True, kw
     buckets: dict[str, BucketSpec] = {}
 
 
+class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Jobs that this server runs beside requests; several servers on one database share them.
+
+    `at_once`: how many; none is one for each core, 0 leaves them to other servers. `limits`: how many of one kind, by its
+    name, where not as many as the kind itself says.
+    """
+
+    at_once: int | None = None
+    limits: dict[str, int] = {}
+
+    def __post_init__(self) -> None:
+        if any(number < 0 for number in (self.at_once or 0, *self.limits.values())):
+            raise ValueError("a number of jobs is 0 or more")
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`aliases` maps an id or a pattern with `*` (`anthropic.*`) to a catalogue id; the longest matching pattern wins.
 
@@ -307,6 +313,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: StoreSettings = StoreSettings()
     objects: ObjectsSettings = ObjectsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    audit: AuditSettings = AuditSettings()
     jobs: JobSettings = JobSettings()
     house_model: bool = True
     models: tuple[ModelSpec, ...] = ()

@@ -19,7 +19,7 @@ from outcrop.engines.engine import (
 )
 from outcrop.errors import ModelErrorException, ThrottlingException, ValidationException
 from outcrop.inference.families import FAMILIES
-
+from outcrop.inference.families.family import computes
 from outcrop.inference.families.forms import FORMS
 from outcrop.inference.operations import count_tokens, invoke_model, invoke_model_with_response_stream
 from outcrop.settings import FamilyName
