@@ -12,7 +12,7 @@ import orjson
 
 from outcrop.context import Context
 from outcrop.engines.engine import Finish, Usage
-from outcrop.errors import ValidationException
+from outcrop.errors import SerializationException, ValidationException
 from outcrop.inference import converse
 from outcrop.inference.answer import Answer, content
 from outcrop.inference.blocks import Piece
@@ -73,7 +73,12 @@ def _converse(given: Mapping[str, Any], model: Model) -> dict[str, Any]:
     """The body read and checked as Converse's: bytes from base64, unions, lengths and patterns."""
     operation = load_services().operations["bedrock-runtime", "Converse"]
     members = {name: value for name, value in given.items() if name != "schemaVersion"}
-    params = operation.read(HttpRequest("POST", "/", "", [], orjson.dumps(members)), {"modelId": model.id})
+    try:
+        params = operation.read(HttpRequest("POST", "/", "", [], orjson.dumps(members)), {"modelId": model.id})
+    except SerializationException as problem:
+        raise ValidationException(
+            f"Malformed input request: {problem.message}, please reformat your input and try again."
+        ) from None
     operation.check(params)
     return params
 
