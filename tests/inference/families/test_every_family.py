@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any, get_args
@@ -240,3 +241,20 @@ def test_a_body_that_cannot_be_counted(tmp_path: Path) -> None:
 
 def test_the_model_is_the_bench_s(tmp_path: Path) -> None:
     assert bench_of(tmp_path, "llama").ctx.catalogue.resolve(MODEL, account="1", region="r").family == "llama"
+
+
+@pytest.mark.parametrize("family", GENERATING)
+def test_who_goes_away_ends_the_generation(tmp_path: Path, family: FamilyName) -> None:
+    bench = bench_of(tmp_path, family)
+    bench.engine.deltas = told("Hel", "lo")
+    bench.engine.hold = True
+
+    async def run() -> None:
+        request: Any = {"modelId": MODEL, "body": json.dumps(PROMPTS[family]).encode()}
+        chunks: Any = (await invoke_model_with_response_stream(bench.ctx, request))["body"]
+        await anext(chunks)
+        assert bench.engine.closed == 0
+        await chunks.aclose()
+        assert bench.engine.closed == 1
+
+    asyncio.run(run())
