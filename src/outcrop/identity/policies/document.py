@@ -103,7 +103,15 @@ def read(text: str, kind: Kind = "identity", *, longest: int | None = None) -> D
         raise MalformedPolicy("Statement", "A policy needs at least one statement.")
     listed = given if isinstance(given, list) else [given]
     variables = version == CURRENT
-    return Document(variables, tuple(_statement(one, number, kind, variables) for number, one in enumerate(listed)))
+    statements = tuple(_statement(one, number, kind, variables) for number, one in enumerate(listed))
+    _check_ids([one.get("Sid") for one in listed])
+    return Document(variables, statements)
+
+
+def _check_ids(ids: list[str | None]) -> None:
+    for number, sid in enumerate(ids):
+        if sid and sid in ids[:number]:
+            raise MalformedPolicy(f"Statement[{number}].Sid", f"Another statement is called {sid} already.")
 
 
 def _parsed(text: str) -> Any:
