@@ -42,12 +42,12 @@ def postgresql_at(home: Path) -> str:
 
 
 class Cluster:
-    """A PostgreSQL server. It promises no more of a commit than Outcrop asks for: synchronous_commit is off."""
+    """A PostgreSQL server that lives through its own crashes, not the machine's.
 
-    _settings = (
-        *("-c", "listen_addresses=", "-c", "synchronous_commit=off"),
-        *("-c", "autovacuum=off", "-c", "shared_buffers=16MB"),
-    )
+    It promises no more of a commit than Outcrop asks for: synchronous_commit is off.
+    """
+
+    _settings = ("synchronous_commit", "fsync", "full_page_writes", "autovacuum")
 
     def __init__(self, binaries: Path) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="outcrop-postgresql-"))
@@ -59,6 +59,8 @@ class Cluster:
         self._made: set[str] = set()
         self._run("initdb", "-D", str(self.folder / "data"), "-U", "outcrop", "-A", "trust", "-E", "UTF8", "--no-sync",
                   "--locale=C", *self._collation())  # fmt: skip
+        with (self.folder / "data" / "postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = off\n" for name in self._settings)
         self.start()
 
     def _collation(self) -> tuple[str, ...]:
@@ -70,7 +72,7 @@ class Cluster:
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [self._binaries / "postgres", "-D", self.folder / "data", "-k", self.folder, *self._settings],
+                [self._binaries / "postgres", "-D", self.folder / "data", "-k", self.folder, "-c", "listen_addresses="],
                 user=self._user, group=self._user, extra_groups=[] if self._user else None, cwd=self.folder,
                 stdout=log, stderr=log, preexec_fn=_end_with_the_tests,
             )  # fmt: skip

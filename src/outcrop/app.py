@@ -31,7 +31,7 @@ from outcrop.engines import attempts
 from outcrop.engines.admission import ask_as
 from outcrop.engines.cores import usable_cores
 from outcrop.engines.pool import Engines
-from outcrop.errors import AwsError, InternalServerException, NotBuiltException
+from outcrop.errors import AwsError, InternalServerException, NotBuiltException, ServiceUnavailableException
 from outcrop.identity import sts
 from outcrop.identity.access import Access
 from outcrop.identity.authenticate import Authenticator
@@ -61,7 +61,7 @@ from outcrop.serve.asgi import (
 )
 from outcrop.serve.logs import RequestLog, configure
 from outcrop.settings import Settings, database_of, home, load
-from outcrop.store.database import Database
+from outcrop.store.database import Database, DatabaseError
 from outcrop.store.keyfile import Vault
 from outcrop.telemetry.setup import observer
 from outcrop.wire.model import Operation, load_services
@@ -266,6 +266,11 @@ class App:
             if watch is None or not watch.gone:
                 raise
             call.error, status = "ClientDisconnected", 499
+        except DatabaseError as problem:
+            logger.error("%s", problem, extra={"request_id": call.request_id})
+            call.error = "ServiceUnavailableException"
+            self._audit(scope, call)
+            status = await self._send_error(_unavailable(call), call, send)
         except Exception:
             logger.exception("unhandled", extra={"request_id": call.request_id})
             call.error = "InternalServerException"
@@ -303,7 +308,8 @@ class App:
         if self.trail is None or call.audited:
             return
         call.audited = True
-        address, headers = scope.get("client"), dict(scope["headers"])
+        address = scope.get("client")
+        agent = next((value for name, value in scope["headers"] if name == b"user-agent"), None)
         self.trail.write(
             AuditEvent(
                 service="s3" if call.objects else "sts" if call.sts else "bedrock",
@@ -312,7 +318,7 @@ class App:
                 region=(call.caller.region if call.caller else None) or self.parts.settings.region,
                 request_id=call.request_id,
                 address=address[0] if address else None,
-                agent=headers[b"user-agent"].decode("latin-1") if b"user-agent" in headers else None,
+                agent=None if agent is None else agent.decode("latin-1"),
                 caller=call.caller,
                 error=call.error,
                 labels=call.labels,
@@ -337,13 +343,23 @@ class App:
         )
 
     def _status(self, request: HttpRequest) -> Reply | None:
-        """`/health`: the server runs. `/ready`: 200 if every engine could answer now, else 503; both unsigned."""
+        """`/health`: the server runs. `/ready`: 200 if database and engines could answer now, else 503; both unsigned."""
         if request.method != "GET" or request.raw_path not in ("/health", "/ready"):
             return None
         engines = self.parts.engines.status()
-        ready = request.raw_path == "/health" or not any(engine["state"] == "failed" for engine in engines)
-        body = orjson.dumps({"status": "ok" if ready else "degraded", "engines": engines})
+        ready, database = True, {}
+        if request.raw_path == "/ready":
+            database = {"database": "ready" if self._database_answers() else "failed"}
+            ready = "failed" not in (*database.values(), *(engine["state"] for engine in engines))
+        body = orjson.dumps({"status": "ok" if ready else "degraded", **database, "engines": engines})
         return Reply(200 if ready else 503, [(b"content-type", b"application/json")], body)
+
+    def _database_answers(self) -> bool:
+        try:
+            self.parts.database.version()
+        except DatabaseError:
+            return False
+        return True
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -490,6 +506,10 @@ def _compatible_error(endpoint: Endpoint, error: AwsError, request_id: str) -> t
 
 def _internal(call: Call) -> InternalServerException:
     return InternalServerException(f"An internal error occurred. Request ID: {call.request_id}")
+
+
+def _unavailable(call: Call) -> ServiceUnavailableException:
+    return ServiceUnavailableException(f"The service is temporarily unavailable. Request ID: {call.request_id}")
 
 
 def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -52,7 +55,16 @@ def served(server: Cluster, tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(postgres, "LOOK_SECONDS", 0.02)
+
+
+def found_again(ask: Callable[[], object]) -> None:
+    for _ in range(500):
+        with contextlib.suppress(DatabaseError):
+            ask()
+            return
+        time.sleep(0.02)
+    raise AssertionError("The database was not found again.")
 
 
 def test_commits_are_synced_whatever_the_server_says(database: Database) -> None:
@@ -144,20 +156,60 @@ def test_while_the_server_is_away_everything_says_so_and_then_goes_on(served: Da
         with pytest.raises(DatabaseError, match=r"^The database postgresql://.* cannot be reached: "):
             ask()
     server.start()
+    found_again(served.version)
     assert accounts(served) == ["1"]
     assert served.version() == served.version()
     add(served, "2")
 
 
-def test_after_a_failure_nobody_waits_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "PAUSE_SECONDS", 60.0)
-    driver = postgres.Postgres(f"postgresql://127.0.0.1:{free_port()}/x")
+def test_while_it_is_away_nobody_waits_for_it(
+    served: Database, server: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the first one finds out; the others are told, idle connections or not, and one thread looks for it."""
+    accounts(served)
+    server.stop()
     with pytest.raises(DatabaseError) as first:
-        driver.connect()
-    monkeypatch.setattr(psycopg, "connect", None)
-    with pytest.raises(DatabaseError) as second:
-        driver.connect()
-    assert str(first.value) == str(second.value)
+        served.version()
+    attempts: list[str] = []
+    connect = psycopg.connect
+
+    def counted(*arguments: Any, **members: Any) -> Any:
+        attempts.append(threading.current_thread().name)
+        return connect(*arguments, **members)
+
+    monkeypatch.setattr(psycopg, "connect", counted)
+    for ask in (served.version, lambda: accounts(served), lambda: add(served, "1")):
+        with pytest.raises(DatabaseError) as caught:
+            ask()
+        assert str(caught.value) == str(first.value)
+    server.start()
+    found_again(served.version)
+    assert accounts(served) == []
+    assert set(attempts) >= {"outcrop-database"}
+    before = len(attempts)
+    time.sleep(0.2)
+    assert len(attempts) == before
+
+
+def test_a_refusal_is_not_taken_for_silence(where: str) -> None:
+    """A server with all its connections taken still answers on those that are there."""
+    database = Database.open(where)
+    accounts(database)
+    monkeypatch = pytest.MonkeyPatch()
+    driver = database._driver
+    assert isinstance(driver, postgres.Postgres)
+    with monkeypatch.context() as patched:
+        patched.setattr(driver, "_conninfo", driver._conninfo.replace("user=outcrop", "user=nobody"))
+        with database.transaction(), pytest.raises(DatabaseError, match=r'cannot be reached: .*FATAL: .*"nobody"'):
+            in_other_thread(lambda: accounts(database))
+        assert accounts(database) == []
+    database.close()
+
+
+def in_other_thread(work: Callable[[], object]) -> None:
+    """What it raises is raised here."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
 
 
 def test_an_answered_write_survives_a_crash_of_the_server(server: Cluster) -> None:
@@ -227,21 +279,24 @@ def test_a_database_that_cannot_hold_every_text_is_refused() -> None:
 
 
 def test_a_server_that_does_not_sync_is_said(where: str, caplog: pytest.LogCaptureFixture) -> None:
-    def settle(sql: str) -> None:
-        with psycopg.connect(cluster().url(), autocommit=True) as connection:
-            connection.execute(f"ALTER SYSTEM {sql}".encode())
+    Database.open(where).close()
+    (said,) = caplog.messages
+    assert "runs with fsync = off: a power failure may take what was answered." in said
+    caplog.clear()
+    with psycopg.connect(cluster().url(), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = on")
+        connection.execute("SELECT pg_reload_conf()")
+        try:
+            for _ in range(200):
+                caplog.clear()
+                Database.open(where).close()
+                if not caplog.messages:
+                    break
+                time.sleep(0.02)
+            assert not caplog.messages
+        finally:
+            connection.execute("ALTER SYSTEM RESET fsync")
             connection.execute("SELECT pg_reload_conf()")
-
-    settle("SET fsync = off")
-    try:
-        for _ in range(100):
-            Database.open(where).close()
-            if caplog.messages:
-                break
-            time.sleep(0.05)
-    finally:
-        settle("RESET fsync")
-    assert "runs with fsync = off: a power failure may take what was answered." in caplog.messages[0]
 
 
 def test_a_search_path_to_nowhere_is_refused() -> None:

@@ -81,4 +81,9 @@ class Driver(Protocol):
     def prepare(self) -> None:
         """Make what can be made before the first connection; DatabaseError if this cannot be Outcrop's database."""
 
+    def ready(self) -> None:
+        """DatabaseError, at once, while it is known that nothing there answers."""
+
     def connect(self) -> Connection: ...
+
+    def close(self) -> None: ...

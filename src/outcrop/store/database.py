@@ -81,8 +81,12 @@ class Database:
         database, or was written by a newer version.
         """
         driver = _driver(where)
-        driver.prepare()
-        database = cls(driver)
+        try:
+            driver.prepare()
+            database = cls(driver)
+        except DatabaseError:
+            driver.close()
+            raise
         if up_to_date:
             try:
                 migrate.migrate(database)
@@ -144,6 +148,7 @@ class Database:
         with self._watch_lock:
             if self._closed:
                 raise DatabaseError("The database is closed.")
+            self._driver.ready()
             try:
                 return self._watch.version()
             except ConnectionLost:
@@ -155,6 +160,7 @@ class Database:
         with self._watch_lock:
             self._watch.close()
         self._forget_idle()
+        self._driver.close()
 
     @property
     def _transaction(self) -> Transaction | None:
@@ -191,6 +197,7 @@ class Database:
         """An idle connection (list operations are atomic) or a new one."""
         if self._closed:
             raise DatabaseError("The database is closed.")
+        self._driver.ready()
         try:
             return self._idle.pop()
         except IndexError:

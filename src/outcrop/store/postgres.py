@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
@@ -17,16 +16,18 @@ from outcrop.store.connection import BUSY_SECONDS, ConnectionLost, DatabaseError
 from outcrop.store.dialect import definition, placeholders
 
 OLDEST_VERSION = 13
-# After a failed attempt to connect, requests are told so at once instead of each trying it again.
-PAUSE_SECONDS = 1.0
+# A server that falls asleep in a transaction (a paused machine, SIGSTOP) must not keep all others from writing.
+ASLEEP_SECONDS = 5.0
+# How often a database that cannot be reached is looked for. Nobody else waits for it meanwhile.
+LOOK_SECONDS = 1.0
 
-# Given to libpq where the URL does not say otherwise: a server that fell silent is noticed within half a minute.
+# Given to libpq where the URL does not say otherwise: a server that falls silent is noticed within seconds.
 _DEFAULTS = {
-    "connect_timeout": "5",
+    "connect_timeout": "3",
     "keepalives_idle": "15",
     "keepalives_interval": "5",
     "keepalives_count": "3",
-    "tcp_user_timeout": "30000",
+    "tcp_user_timeout": "5000",
     "fallback_application_name": "outcrop",
 }
 
@@ -36,6 +37,7 @@ _DEFAULTS = {
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
     f"SELECT set_config('lock_timeout', '{int(BUSY_SECONDS * 1000)}', true); "
+    f"SELECT set_config('idle_in_transaction_session_timeout', '{int(ASLEEP_SECONDS * 1000)}', true); "
     "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'; "
     "SELECT pg_advisory_xact_lock(1333095282, hashtext(current_schema()))"
 )
@@ -61,32 +63,55 @@ class Postgres:
         )
         self.name = _shown(given)
         self._lock = threading.Lock()
-        self._failed_at = 0.0
-        self._failure = ""
+        self._away: str | None = None
+        self._closed = threading.Event()
 
     def prepare(self) -> None:
         with contextlib.closing(self.connect()) as connection:
             connection.check()
 
+    def ready(self) -> None:
+        if (away := self._away) is not None:
+            raise DatabaseError(away)
+
     def connect(self) -> PostgresConnection:
-        with self._lock:
-            if time.monotonic() - self._failed_at < PAUSE_SECONDS:
-                raise DatabaseError(self._failure)
+        self.ready()
         try:
-            # Never prepared: a prepared `SELECT *` fails after a migration by another process.
-            connection = psycopg.connect(
-                self._conninfo,
-                autocommit=True,
-                prepare_threshold=None,
-                cursor_factory=psycopg.ClientCursor,
-                row_factory=_as_dicts,
-            )
+            return PostgresConnection(self._connect(), self.name)
         except psycopg.Error as problem:
-            with self._lock:
-                self._failed_at = time.monotonic()
-                self._failure = f"The database {self.name} cannot be reached: {_line(problem)}."
-            raise DatabaseError(self._failure) from None
-        return PostgresConnection(connection, self.name)
+            sentence = f"The database {self.name} cannot be reached: {_line(problem)}."
+            # A server that answers, with a refusal, costs nobody time.
+            if "FATAL:" not in str(problem):
+                self._give_up(sentence)
+            raise DatabaseError(sentence) from None
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def _connect(self) -> psycopg.Connection[dict[str, Any]]:
+        # Never prepared: a prepared `SELECT *` fails after a migration by another process.
+        return psycopg.connect(
+            self._conninfo,
+            autocommit=True,
+            prepare_threshold=None,
+            cursor_factory=psycopg.ClientCursor,
+            row_factory=_as_dicts,
+        )
+
+    def _give_up(self, sentence: str) -> None:
+        """Whoever asks is told so from now on without waiting, until the database is found again."""
+        with self._lock:
+            if self._away is None:
+                self._away = sentence
+                threading.Thread(target=self._look_again, name="outcrop-database", daemon=True).start()
+
+    def _look_again(self) -> None:
+        while not self._closed.wait(LOOK_SECONDS):
+            with contextlib.suppress(psycopg.Error):
+                self._connect().close()
+                logger.warning("The database %s can be reached again.", self.name)
+                self._away = None
+                return
 
 
 class PostgresConnection:

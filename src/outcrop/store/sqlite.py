@@ -28,8 +28,14 @@ class Sqlite:
         except (sqlite3.Error, OSError) as problem:
             raise DatabaseError(f"The database {self.name} cannot be opened: {problem}.") from None
 
+    def ready(self) -> None:
+        """A file is always there."""
+
     def connect(self) -> SqliteConnection:
         return SqliteConnection(self._path)
+
+    def close(self) -> None:
+        """Its connections are all there is."""
 
 
 class SqliteConnection:
