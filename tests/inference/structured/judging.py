@@ -59,9 +59,14 @@ def _is_uri(text: str) -> bool:
     )
 
 
+def _with_a_year(text: str) -> str:
+    """RFC 3339 has a year 0, a leap year; Python has none."""
+    return f"0004{text[4:]}" if text.startswith("0000") else text
+
+
 PARSERS: Mapping[str, Callable[[str], object]] = {
-    "date-time": lambda text: _with_zone(datetime.datetime.fromisoformat(text)),
-    "date": datetime.date.fromisoformat,
+    "date-time": lambda text: _with_zone(datetime.datetime.fromisoformat(_with_a_year(text))),
+    "date": lambda text: datetime.date.fromisoformat(_with_a_year(text)),
     "time": lambda text: _with_zone(datetime.time.fromisoformat(text)),
     "duration": _is_duration,
     "email": _is_email,

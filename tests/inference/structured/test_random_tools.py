@@ -14,7 +14,7 @@ from tests.inference.structured.house import House, calls_of, finish_of, text_of
 from tests.inference.structured.judging import fits
 from tests.inference.structured.schemas import asking, plain, schemas, tool_schemas, wide_tool_schemas
 
-TOKENS = 200
+TOKENS = 120
 seeds = st.integers(0, 2**31 - 1)
 tool_names = st.text("abcAZ09_-", min_size=1, max_size=8)
 
@@ -47,7 +47,7 @@ def test_a_call_that_must_happen_fits(house: House, mode: Any) -> None:
     seen = Counter[str]()
 
     @given(tools(), seeds, st.data())
-    @asking(120)
+    @asking(70)
     def holds(given_tools: tuple[Tool, ...], seed: int, data: st.DataObject) -> None:
         named = data.draw(st.sampled_from(given_tools)) if mode == "tool" else None
         choice = ToolChoice(mode, named.name if named else None)
@@ -68,7 +68,7 @@ def test_a_tool_or_an_answer_both_fit(house: House) -> None:
     seen = Counter[str]()
 
     @given(tool_schemas(), schemas(), seeds)
-    @asking(80)
+    @asking(50)
     def holds(arguments: Any, schema: Any, seed: int) -> None:
         tool = Tool("do_it", "", arguments, strict=True)
         try:
@@ -92,7 +92,7 @@ def test_a_strict_tool_that_is_called_freely_fits(house: House) -> None:
     seen = Counter[str]()
 
     @given(plain, seeds)
-    @asking(80)
+    @asking(50)
     def holds(city: Any, seed: int) -> None:
         schema = {"type": "object", "properties": {"city": city}, "required": ["city"], "additionalProperties": False}
         tool = Tool("get_weather", "Get the weather of a city", schema, strict=True)
