@@ -214,6 +214,20 @@ def test_it_goes_on_after_a_restart_and_drops_what_a_crash_cut_off(tmp_path: Pat
     assert (report.records, report.findings) == (4, ())
 
 
+def test_a_call_that_was_slow_to_arrive_opens_no_hour_that_is_over(tmp_path: Path, vault: Vault) -> None:
+    clock = Clock()
+    trail = Trail(tmp_path / "audit", vault, clock)
+    trail.write(event(clock))
+    late = event(clock, "Late")
+    clock.now += timedelta(hours=1)
+    trail.digest()
+    trail.write(late)
+    trail.write(event(clock))
+    trail.close()
+    report = verify(tmp_path / "audit", vault)
+    assert (report.records, report.files, report.digests, report.findings) == (3, 2, 1, ())
+
+
 def test_hours_that_were_over_while_no_server_ran_get_their_digests(tmp_path: Path, vault: Vault) -> None:
     clock = Clock()
     trail = Trail(tmp_path / "audit", vault, clock)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -40,7 +41,7 @@ def members(event: Event) -> dict[str, Any]:
     record: dict[str, Any] = {
         "eventVersion": EVENT_VERSION,
         "userIdentity": _identity(event.caller),
-        "eventTime": event.time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "eventTime": _second(int(event.time.timestamp())),
         "eventSource": f"{event.service}.amazonaws.com",
         "eventName": event.name,
         "awsRegion": event.region,
@@ -62,6 +63,13 @@ def members(event: Event) -> dict[str, Any]:
     return record
 
 
+@lru_cache(maxsize=4)
+def _second(timestamp: int) -> str:
+    """Many calls fall into one second."""
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@lru_cache(maxsize=1024)
 def _identity(caller: Caller | None) -> dict[str, Any]:
     if caller is None:
         return {"type": "Unknown"}

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -48,6 +48,7 @@ class Trail:
         self._clock = clock
         self._lock = threading.Lock()
         self._path: Path | None = None
+        self._hour = -1
         self._descriptor = -1
         self._link = Link()
         self._synced = self._link
@@ -56,10 +57,13 @@ class Trail:
         self._thread.start()
 
     def write(self, event: Event) -> None:
+        hour = int(event.time.timestamp() // 3600)
         with self._lock:
-            path = self._folder / event.time.strftime("%Y/%m/%d/%H.jsonl")
-            if path != self._path and (self._path is None or path > self._path):
-                self._open(path)
+            # Neither a clock that goes back nor a call that was slow to arrive opens an hour again that is over.
+            hour = max(hour, self._hour)
+            if hour > self._hour or self._path is None:
+                self._open(self._folder / file_of(hour))
+                self._hour = hour
             data, self._link = chain.line(self._key, self._link, members(event))
             os.write(self._descriptor, data)
 
@@ -114,6 +118,7 @@ class Trail:
                 self._sync()
                 self._close()
                 self._path = None
+                self._hour += 1
         key = digests.signing_key(self._folder, self._vault)
         for log in due:
             earlier = [path for path in digests_of(self._folder) if path < digests.digest_of(log)]
@@ -125,6 +130,11 @@ class Trail:
             signature = path.with_name(path.name.removesuffix(digests.DIGEST) + digests.SIGNATURE)
             digests.write(signature, digests.sign(key, data).encode())
             digests.write(path, data)
+
+
+def file_of(hour: int) -> str:
+    """Of an hour counted from the epoch, in UTC."""
+    return datetime.fromtimestamp(hour * 3600, UTC).strftime("%Y/%m/%d/%H.jsonl")
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
