@@ -60,8 +60,12 @@ def compatible(kind: str, variables: Mapping[str, str], url: str) -> dict[str, s
     key = new_short_term_key(
         variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], variables["AWS_REGION"], datetime.now(UTC)
     )
-    base = {"OPENAI_BASE_URL": f"{url}/openai/v1"} if kind == "openai" else {"ANTHROPIC_BASE_URL": f"{url}/anthropic"}
-    found = {**base, f"{kind.upper()}_API_KEY": key}
+    # Anthropic's client of Bedrock reads no variable of AWS for its address.
+    bases = {
+        "openai": {"OPENAI_BASE_URL": f"{url}/openai/v1"},
+        "anthropic": {"ANTHROPIC_BASE_URL": f"{url}/anthropic", "ANTHROPIC_BEDROCK_BASE_URL": url},
+    }
+    found = {**bases[kind], f"{kind.upper()}_API_KEY": key}
     # Both SDKs use httpx, which knows no AWS_CA_BUNDLE.
     return {**found, "SSL_CERT_FILE": variables["AWS_CA_BUNDLE"]} if "AWS_CA_BUNDLE" in variables else found
 
