@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from urllib.parse import unquote
 
 from outcrop.errors import AwsError
 from outcrop.identity import refusals, sigv4
@@ -28,6 +29,8 @@ STS = "sts"
 AUTHORITY = ":authority"
 # Any name is served, but it goes into ARNs and tables.
 REGION = re.compile(r"[a-z0-9-]{1,40}")
+# Short-term keys whose signature is remembered: reckoning it takes longer than all else that identity does.
+PROVEN = 4096
 BEARER_SERVICES = frozenset({"bedrock", "bedrock-runtime"})
 
 
@@ -47,6 +50,7 @@ class Authenticator:
         self._sessions = sessions
         self._clock = clock
         self._window = window_seconds
+        self._proven: dict[str, tuple[Claim, str | None, str]] = {}
         self._insecure = insecure_no_auth
 
     def authenticate(self, request: HttpRequest, service: str, *, body_hash: str | None = None) -> Caller:
@@ -104,17 +108,32 @@ class Authenticator:
 
     def _short_term(self, token: str) -> Caller:
         """Whatever is wrong with the request inside, the holder of the token is told only that it is not valid."""
-        request = presigned_request(token)
+        proven = self._proven.get(token)
         try:
-            claim = from_query(request.query)
-            key = self._key_of(claim, _session_token(request.query, {}), SIGNING_NAME)
-            headers = dict(request.headers)
-            query = sigv4.canonical_query(request.query, without="X-Amz-Signature")
-            _check_signature(claim, key, request, headers, query, None)
+            if proven is None:
+                claim, session_token, key = self._prove(token)
+            else:
+                claim, session_token, secret = proven
+                # The key may be revoked since, or be another by now; only the signature is not reckoned again.
+                key = self._key_of(claim, session_token, SIGNING_NAME)
+                if key.secret != secret:
+                    raise refusals.bad_bearer()
         except AwsError:
             raise refusals.bad_bearer() from None
         self._check_short_life(claim)
         return key.caller("short-term-key", claim.scope.region)
+
+    def _prove(self, token: str) -> tuple[Claim, str | None, AccessKey]:
+        """What stands in a short-term key, its signature checked and remembered."""
+        request = presigned_request(token)
+        claim, session_token = from_query(request.query), _session_token(request.query, {})
+        key = self._key_of(claim, session_token, SIGNING_NAME)
+        query = sigv4.canonical_query(request.query, without="X-Amz-Signature")
+        _check_signature(claim, key, request, dict(request.headers), query, None)
+        if len(self._proven) >= PROVEN:
+            self._proven.clear()
+        self._proven[token] = claim, session_token, key.secret
+        return claim, session_token, key
 
     def _check_short_life(self, claim: Claim) -> None:
         now = self._clock().timestamp()
@@ -226,7 +245,8 @@ def _check_signature(
 
 
 def _session_token(query: str, headers: Mapping[str, str]) -> str | None:
-    in_query = next((part for part in query.split("&") if part.startswith("X-Amz-Security-Token=")), None)
+    parts = (part.partition("=") for part in query.split("&"))
+    in_query = next((unquote(value) for name, _, value in parts if name == "X-Amz-Security-Token"), None)
     return in_query or headers.get("x-amz-security-token")
 
 
