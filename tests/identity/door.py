@@ -42,6 +42,7 @@ class Door:
 
     def __post_init__(self) -> None:
         self.credentials = Credentials(self.database, self.vault)
+        self.sessions = Sessions(self.vault)
         self.keyring = Keyring(self.database, self.vault)
 
     def clock(self) -> datetime:
@@ -50,7 +51,7 @@ class Door:
     def knock(self, request: HttpRequest, service: str = "bedrock-runtime", body_hash: str | None = None) -> Caller:
         authenticator = Authenticator(
             self.credentials,
-            Sessions(self.vault),
+            self.sessions,
             clock=self.clock,
             window_seconds=self.window_seconds,
             insecure_no_auth=self.insecure,

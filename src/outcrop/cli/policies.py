@@ -54,22 +54,24 @@ def list_(account: str | None, as_json: bool) -> None:
 @click.argument("name")
 @account_option
 def show_(name: str, account: str | None) -> None:
-    """Print the document of the policy NAME."""
+    """Print the document of the policy NAME, or of the one that the resource with the ARN NAME has."""
     from outcrop.identity.policies import rows
 
     with opened(account) as parts:
-        click.echo(rows.policy(parts.database, parts.account, name).document)
+        own = rows.resource_policy(parts.database, name)
+        click.echo(own if own is not None else rows.policy(parts.database, parts.account, name).document)
 
 
 @policies.command()
 @click.argument("name")
 @account_option
 def delete(name: str, account: str | None) -> None:
-    """Delete the policy NAME, which nobody has any more."""
+    """Delete the policy NAME, which nobody has any more, or the one that the resource with the ARN NAME has."""
     from outcrop.identity.policies import rows
 
     with opened(account) as parts, parts.database.transaction() as transaction:
-        rows.remove(transaction, rows.policy(transaction, parts.account, name))
+        if not rows.remove_resource_policy(transaction, name):
+            rows.remove(transaction, rows.policy(transaction, parts.account, name))
     click.echo(f"{name} is deleted.")
 
 

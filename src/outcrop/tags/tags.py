@@ -46,8 +46,9 @@ def remove(transaction: Transaction, resource_arn: str, keys: Sequence[str]) -> 
 
 
 def forget(transaction: Transaction, resource_arn: str) -> None:
-    """All tags of a resource that is being deleted."""
+    """All tags of a resource that is being deleted, and the policy that it has of its own."""
     transaction.execute("DELETE FROM tags WHERE resource_arn = ?", resource_arn)
+    transaction.execute("DELETE FROM resource_policies WHERE resource_arn = ?", resource_arn)
 
 
 def check(tags: Sequence[Tag]) -> None:

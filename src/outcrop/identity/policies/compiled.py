@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeAlias
 
 from outcrop.identity.policies.conditions import Condition
 from outcrop.identity.policies.conditions import compiled as compiled_condition
 from outcrop.identity.policies.document import Document, Kind, Principals, Statement, read
 from outcrop.identity.policies.query import Naming, Query
-from outcrop.identity.policies.templates import Keys, Template, arn_pattern, resolved, template, text_pattern
+from outcrop.identity.policies.templates import Keys, Template, arn_pattern, resolved, template, text_pattern, widest
 
 # Actions remembered of one policy. There are fewer than 300; a foreign one must not fill the memory.
 _ACTIONS = 512
@@ -21,7 +22,7 @@ _ACTIONS = 512
 
 @dataclass(frozen=True, slots=True)
 class CompiledStatement:
-    """`resources` are patterns without variables, `templates` those with."""
+    """`resources` are patterns without variables, `templates` those with, and `widest` what these could match."""
 
     name: str
     allow: bool
@@ -30,6 +31,7 @@ class CompiledStatement:
     not_actions: bool
     resources: re.Pattern[str] | None
     templates: tuple[Template, ...]
+    widest: re.Pattern[str] | None
     not_resources: bool
     conditions: tuple[Condition, ...]
 
@@ -60,6 +62,8 @@ class CompiledStatement:
     def _covers(self, resource: str, keys: Keys) -> bool:
         if self.resources is not None and self.resources.fullmatch(resource) is not None:
             return not self.not_resources
+        if self.widest is None or (not self.not_resources and self.widest.fullmatch(resource) is None):
+            return self.not_resources
         for given in self.templates:
             known = resolved(given, keys)
             if known is None:
@@ -71,21 +75,31 @@ class CompiledStatement:
         return self.not_resources
 
 
+# Those that allow, and those that deny.
+_Concerning: TypeAlias = tuple[tuple[CompiledStatement, ...], tuple[CompiledStatement, ...]]
+
+
 @dataclass(slots=True)
 class Policy:
     """`name` is what a decision calls it: an ARN, or words such as `session policy`."""
 
     name: str
     statements: tuple[CompiledStatement, ...]
-    _by_action: dict[str, tuple[CompiledStatement, ...]] = field(default_factory=dict, repr=False)
+    _by_action: dict[str, _Concerning] = field(default_factory=dict, repr=False)
 
-    def concerning(self, action: str) -> tuple[CompiledStatement, ...]:
-        found = self._by_action.get(action)
-        if found is None:
-            found = tuple(statement for statement in self.statements if statement.concerns(action))
-            if len(self._by_action) >= _ACTIONS:
-                self._by_action.clear()
-            self._by_action[action] = found
+    def allowing(self, action: str) -> tuple[CompiledStatement, ...]:
+        """The statements that would allow the action on the right resource."""
+        return (self._by_action.get(action) or self._concerning(action))[0]
+
+    def denying(self, action: str) -> tuple[CompiledStatement, ...]:
+        return (self._by_action.get(action) or self._concerning(action))[1]
+
+    def _concerning(self, action: str) -> _Concerning:
+        about = [statement for statement in self.statements if statement.concerns(action)]
+        found = tuple(one for one in about if one.allow), tuple(one for one in about if not one.allow)
+        if len(self._by_action) >= _ACTIONS:
+            self._by_action.clear()
+        self._by_action[action] = found
         return found
 
     @property
@@ -110,6 +124,7 @@ def compiled(name: str, document: Document) -> Policy:
 def _statement(given: Statement, variables: bool) -> CompiledStatement:
     templates = [template(text, variables=variables) for text in given.resources]
     fixed = [arn_pattern(one).pattern for one in templates if one.fixed]
+    filled = [one for one in templates if not one.fixed]
     return CompiledStatement(
         name=given.name,
         allow=given.allow,
@@ -117,7 +132,8 @@ def _statement(given: Statement, variables: bool) -> CompiledStatement:
         actions=_any_of(text_pattern(template(text.lower(), variables=False)).pattern for text in given.actions),
         not_actions=given.not_actions,
         resources=_any_of(fixed) if fixed else None,
-        templates=tuple(one for one in templates if not one.fixed),
+        templates=tuple(filled),
+        widest=_any_of(widest(one).pattern for one in filled) if filled else None,
         not_resources=given.not_resources,
         conditions=tuple(
             compiled_condition(clause, allow=given.allow, variables=variables) for clause in given.conditions

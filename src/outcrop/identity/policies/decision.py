@@ -92,8 +92,8 @@ def explicit_deny(query: Query, policies: Policies) -> Decision | None:
     ]
     for source, given in sources:
         for policy in given:
-            for statement in policy.concerning(query.action):
-                if not statement.allow and statement.names(query) and statement.applies(query):
+            for statement in policy.denying(query.action):
+                if statement.names(query) and statement.applies(query):
                     return Decision(False, True, source, policy.name, statement.name)
     return None
 
@@ -120,8 +120,8 @@ def _limited(query: Query, granted: Decision, limits: list[tuple[Source, Sequenc
 
 def _allow(query: Query, source: Source, policies: Sequence[Policy]) -> Decision | None:
     for policy in policies:
-        for statement in policy.concerning(query.action):
-            if statement.allow and statement.applies(query):
+        for statement in policy.allowing(query.action):
+            if statement.applies(query):
                 return Decision(True, False, source, policy.name, statement.name)
     return None
 
@@ -132,8 +132,8 @@ def _resource_allow(query: Query, policy: Policy | None) -> tuple[Naming | None,
     if policy is None:
         return best
     order: tuple[Naming, ...] = ("account", "role", "itself")
-    for statement in policy.concerning(query.action):
-        naming = statement.names(query) if statement.allow else None
+    for statement in policy.allowing(query.action):
+        naming = statement.names(query)
         if naming is None or (best[0] is not None and order.index(naming) <= order.index(best[0])):
             continue
         if statement.applies(query):

@@ -149,7 +149,7 @@ def put_resource_policy(transaction: Transaction, account: str, resource_arn: st
 
 
 def remove_resource_policy(transaction: Transaction, resource_arn: str) -> bool:
-    """Whether there was one. For rooms too: a resource that is deleted takes its policy with it."""
+    """Whether there was one."""
     return transaction.execute("DELETE FROM resource_policies WHERE resource_arn = ?", resource_arn) > 0
 
 

@@ -119,6 +119,11 @@ def text_pattern(given: Template) -> re.Pattern[str]:
     return re.compile(_glob(given.pieces, "."), re.DOTALL)
 
 
+def widest(given: Template) -> re.Pattern[str]:
+    """What the template could match at all, whatever its variables stand for, and more."""
+    return text_pattern(Template(tuple(Wild.ANY_TEXT if isinstance(one, Variable) else one for one in given.pieces)))
+
+
 @lru_cache(maxsize=4096)
 def arn_pattern(given: Template) -> re.Pattern[str]:
     """Of a resolved template: an ARN, part by part."""
