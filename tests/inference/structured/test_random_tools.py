@@ -60,7 +60,7 @@ def test_a_call_that_must_happen_fits(house: House, mode: Any) -> None:
         seen[check(deltas, (named,) if named else given_tools)] += 1
 
     holds()
-    assert seen.keys() <= {"tool_calls", "length", "refused"}
+    assert seen.keys() <= {"tool_calls", "length", "context", "refused"}
     assert seen["tool_calls"] > seen["length"] + seen["refused"], seen
 
 

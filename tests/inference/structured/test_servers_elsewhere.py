@@ -29,7 +29,7 @@ class Weak:
     def __call__(self, request: HttpRequest) -> Answer:
         if request.raw_path.endswith("/models"):
             return 200, [], orjson.dumps({"data": [{"id": "m"}]})
-        chunks = [{"choices": [{"delta": delta}]} for delta in self.deltas]
+        chunks: list[Any] = [{"choices": [{"delta": delta}]} for delta in self.deltas]
         chunks.append({"choices": [{"delta": {}, "finish_reason": self.reason}]})
         lines = [b"data: " + orjson.dumps(chunk) for chunk in chunks]
         return 200, [("content-type", "text/event-stream")], b"\n\n".join([*lines, b"data: [DONE]", b""])

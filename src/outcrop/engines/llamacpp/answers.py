@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from outcrop.engines.engine import (
@@ -48,13 +49,20 @@ _PROBE_TOKENS = 4
 class Answers:
     """`template` is the model's chat template; `proven` remembers, from one request to the next, which grammars are good."""
 
-    def __init__(self, http: Http, template: str, proven: set[str]) -> None:
+    def __init__(self, http: Http, template: str, proven: set[bytes]) -> None:
         self._http = http
         self._template = template
         self._proven = proven
+        # Tokens of the prompt that were cached before a grammar was tried with it.
+        self._cached: int | None = None
 
-    def of(self, request: ChatRequest, judge: Judge) -> AsyncGenerator[Delta, None]:
+    async def of(self, request: ChatRequest, judge: Judge) -> AsyncGenerator[Delta, None]:
         """InvalidRequest before the first delta if a schema cannot be enforced."""
+        async with aclosing(self._chosen(request, judge)) as deltas:
+            async for delta in deltas:
+                yield self._as_counted(delta)
+
+    def _chosen(self, request: ChatRequest, judge: Judge) -> AsyncGenerator[Delta, None]:
         if must_call(request):
             return self._called(request)
         if request.json_schema is not None:
@@ -200,15 +208,23 @@ class Answers:
 
         With the very prompt, which is then ready for the answer.
         """
-        if grammar in self._proven:
+        name = sha256(grammar.encode()).digest()
+        if name in self._proven:
             return
         body = {"prompt": prompt, "grammar": probe(grammar), "n_predict": _PROBE_TOKENS, "cache_prompt": True}
         answer = await self._http.post("//completion", {**body, "temperature": 0})
         if not is_held(str(answer.get("content", "")), _PROBE_TOKENS):
             raise InvalidRequest("The JSON schema cannot be enforced: it is too complex, or no value fits it.")
+        self._cached = max(0, (answer.get("timings") or {}).get("cache_n") or 0)
         if len(self._proven) >= _MOST_PROVEN:
             self._proven.clear()
-        self._proven.add(grammar)
+        self._proven.add(name)
+
+    def _as_counted(self, delta: Delta) -> Delta:
+        """Without what trying the grammar left in the cache."""
+        if not isinstance(delta, Finish) or self._cached is None:
+            return delta
+        return replace(delta, usage=replace(delta.usage, cached_tokens=min(delta.usage.cached_tokens, self._cached)))
 
     async def prompt(self, request: ChatRequest, *, thinking: bool = True) -> str:
         """The conversation in the model's own template."""
@@ -249,7 +265,7 @@ class Answers:
             await self.prove(request.prompt, body["grammar"])
         async with aclosing(self.completed(body)) as deltas:
             async for delta in deltas:
-                yield delta
+                yield self._as_counted(delta)
 
 
 def native_body(sampling: Sampling) -> dict[str, Any]:

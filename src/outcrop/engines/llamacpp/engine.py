@@ -52,7 +52,7 @@ class LlamaCpp:
         self._key = secrets.token_urlsafe(24)
         self._http: Http | None = None
         self._first_token: str | None = None
-        self._proven: set[str] = set()
+        self._proven: set[bytes] = set()
         self.process = Supervisor(spec.id, self._launch)
 
     @cached_property
