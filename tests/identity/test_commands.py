@@ -57,7 +57,7 @@ def test_env_makes_the_account_and_prints_the_same_each_time(home: Path) -> None
 
 def test_env_prints_only_lines_for_the_shell() -> None:
     lines = run("env").stdout.splitlines()
-    assert len(lines) == 8
+    assert len(lines) == 10
     assert all(line.startswith("export AWS_") for line in lines)
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from outcrop.identity.access import Access
 from outcrop.identity.credentials import Credentials
-from outcrop.identity.first_start import ensure_administrator, exports
+from outcrop.identity.first_start import ensure_administrator, exports, make_account
 from outcrop.identity.keyring import Keyring, KeyringError
+from outcrop.store import migrate
 from outcrop.store.database import Database
 from outcrop.store.keyfile import KeyFileError, Vault
 from tests.identity.door import Door
@@ -60,6 +62,7 @@ def test_the_exports(door: Door) -> None:
         "AWS_ENDPOINT_URL_BEDROCK_AGENT": "https://127.0.0.1:9",
         "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME": "https://127.0.0.1:9",
         "AWS_ENDPOINT_URL_S3": "https://127.0.0.1:9",
+        "AWS_ENDPOINT_URL_STS": "https://127.0.0.1:9",
         "AWS_CA_BUNDLE": "/ca.pem",
     }
     assert "AWS_CA_BUNDLE" not in exports(door.home, url="http://x", ca=None, database=store_at(door.home))
@@ -77,3 +80,36 @@ def test_a_lost_key_file_stops_the_start_with_a_sentence(door: Door) -> None:
     (door.home / "key").unlink()
     with pytest.raises(KeyFileError, match="not the one it was encrypted with"):
         ensure_administrator(door.database, Vault.open(door.home))
+
+
+def test_whoever_could_do_everything_before_there_were_policies_still_can(tmp_path: Path) -> None:
+    database = Database.open(tmp_path / "outcrop.db", up_to_date=False)
+    with database.transaction() as transaction:
+        migrate.make(transaction, 5)
+        transaction.execute("INSERT INTO accounts (id, created_at) VALUES ('111122223333', '2026-01-01T00:00:00Z')")
+        for name in ("admin", "ann"):
+            transaction.execute(
+                "INSERT INTO users (id, account_id, name, created_at) VALUES (?, '111122223333', ?, '')", name, name
+            )
+    migrate.migrate(database)
+    assert [Access(database).grants(name).unrestricted for name in ("admin", "ann")] == [True, True]
+    made = Keyring(database, Vault.open(tmp_path)).create_access_key("new")
+    row = database.one("SELECT u.id FROM users u JOIN access_keys k ON k.user_id = u.id WHERE k.id = ?", made.id)
+    assert row is not None
+    assert not Access(database).grants(row["id"]).policies
+    assert Credentials(database, Vault.open(tmp_path)).administrator().account == "111122223333"
+    database.close()
+
+
+def test_the_first_account_stays_the_first(door: Door) -> None:
+    """Two accounts of the same second, each with an administrator."""
+    with door.database.transaction() as transaction:
+        other = make_account(transaction, door.vault, "other")
+    assert door.credentials.administrator().account == door.administrator.account
+    key = door.keyring.newest_access_key()
+    assert key is not None
+    assert key[0] == door.administrator.access_key.id
+    made = Keyring(door.database, door.vault, account="other").create_access_key()
+    found = door.credentials.access_key(made.id)
+    assert found is not None
+    assert found.principal.account == other.account

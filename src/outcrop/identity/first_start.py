@@ -14,7 +14,7 @@ from outcrop.identity.policies import rows as policies
 from outcrop.store.database import Database, Transaction
 from outcrop.store.keyfile import Vault
 
-SERVICES = ("BEDROCK", "BEDROCK_RUNTIME", "BEDROCK_AGENT", "BEDROCK_AGENT_RUNTIME", "S3")
+SERVICES = ("BEDROCK", "BEDROCK_RUNTIME", "BEDROCK_AGENT", "BEDROCK_AGENT_RUNTIME", "S3", "STS")
 
 
 @dataclass(frozen=True, slots=True)
