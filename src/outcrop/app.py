@@ -24,6 +24,10 @@ import orjson
 from outcrop.audit.record import Event as AuditEvent
 from outcrop.audit.trail import Trail
 from outcrop.authorization import Authorizer
+from outcrop.batch.async_run import AsyncRun
+from outcrop.batch.run import BatchRun
+from outcrop.batch.service import Service as BatchService
+from outcrop.batch.submitted import ASYNC, BATCH
 from outcrop.compatible.endpoint import Answered, Asking, Endpoint, Event, unauthenticated
 from outcrop.compatible.routes import Routes
 from outcrop.context import Context, Parts
@@ -40,6 +44,9 @@ from outcrop.identity.credentials import Credentials
 from outcrop.identity.first_start import ensure_administrator
 from outcrop.identity.sessions import Sessions
 from outcrop.identity.sts import Sts, is_for_sts
+from outcrop.invocation_logs.configurations import Configurations
+from outcrop.invocation_logs.delivery import Delivery
+from outcrop.invocation_logs.invocations import Invocations
 from outcrop.jobs.service import Service as JobService
 from outcrop.models.catalogue import Catalogue
 from outcrop.models.specs import all_specs
@@ -79,7 +86,10 @@ logger = logging.getLogger("outcrop.app")
 
 def handlers() -> Mapping[tuple[str, str], Handler]:
     """Every operation that is built. The rooms are listed here and nowhere else."""
+    import outcrop.batch.async_operations
+    import outcrop.batch.operations
     import outcrop.inference.operations
+    import outcrop.invocation_logs.operations
     import outcrop.models.operations
     import outcrop.resource_policies.operations
     import outcrop.tags.operations  # noqa: F401 - importing a room registers its operations
@@ -146,7 +156,8 @@ class App:
             self.authorizer.permit,
             settings,
         )
-        self.router = Router(load_services().operations.values())
+        operations = load_services().operations
+        self.router = Router(operations.values())
         self.handlers = handlers()
         # After the rooms, which register their kinds of jobs.
         self.jobs = JobService(
@@ -156,7 +167,15 @@ class App:
             limits=settings.jobs.limits,
             clock=self.parts.clock,
         )
+        self.batch = BatchService(
+            database,
+            {BATCH: BatchRun(self.parts, operations), ASYNC: AsyncRun(self.parts, operations)},
+            at_once=settings.batch.at_once,
+            clock=self.parts.clock,
+        )
         self.compatible = Routes()
+        delivery = Delivery(self.parts.objects.of, self.parts.clock)
+        self.invocations = Invocations(Configurations(database), delivery)
         self.log = RequestLog(settings.server.log)
         self.trail = Trail(folder / "audit", vault, self.parts.clock) if settings.audit.enabled else None
 
@@ -180,10 +199,18 @@ class App:
                 f"{operation.name} is not built in this version of Outcrop. See `outcrop operations`."
             )
         context = self._context(caller, request, call)
-        if inspect.iscoroutinefunction(handler):
-            response = await handler(context, params)
-        else:
-            response = await asyncio.to_thread(handler, context, params)
+        invocation = self.invocations.begun(context, operation.name, request.body, params)
+        try:
+            if inspect.iscoroutinefunction(handler):
+                response = await handler(context, params)
+            else:
+                response = await asyncio.to_thread(handler, context, params)
+        except AwsError as error:
+            if invocation is not None:
+                invocation.failed(error)
+            raise
+        if invocation is not None:
+            response = invocation.answered(response)
         return _reply(operation, response, context, call)
 
     async def _answer_compatible(
@@ -368,12 +395,15 @@ class App:
                 self.parts.objects.store.sweep_aside()
                 await self.parts.engines.prewarm()
                 self.jobs.start()
+                self.batch.start()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await asyncio.to_thread(self.jobs.close)
+                await asyncio.to_thread(self.batch.close)
                 await self.parts.engines.close()
                 if self.parts.observer is not None:
                     self.parts.observer.close()
+                await asyncio.to_thread(self.invocations.delivery.close)
                 if self.trail is not None:
                     self.trail.close()
                 self.parts.database.close()
