@@ -1,4 +1,4 @@
-"""LangChain's standard tests of chat models (tests/clients/standard), over four of its classes and two engines."""
+"""LangChain's standard tests (tests/clients/standard): four of its chat classes, with two engines, and embeddings."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ images = true
 [aliases]
 "anthropic.claude-sonnet-4-5-20250929-v1:0" = "test.scripted-v1:0"
 "anthropic.claude-haiku-4-5-20251001-v1:0" = "outcrop.house-nano-v1:0"
+"amazon.titan-embed-text-v2:0" = "test.scripted-v1:0"
+"cohere.embed-english-v3" = "test.scripted-v1:0"
 """
 JOKE = {"setup": "Why do cats win?", "punchline": "They have nine lives."}
 SCRIPT = {
@@ -61,11 +63,12 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str,
 @pytest.mark.parametrize(
     ("suite", "passed"),
     [
-        ("TestConverse", 40),
-        ("TestConverseWithTheHouseModel", 32),
-        ("TestInvokeModel", 38),
-        ("TestOpenAI", 44),
-        ("TestAnthropic", 45),
+        ("chat_models.py::TestConverse", 40),
+        ("chat_models.py::TestConverseWithTheHouseModel", 32),
+        ("chat_models.py::TestInvokeModel", 38),
+        ("chat_models.py::TestOpenAI", 44),
+        ("chat_models.py::TestAnthropic", 45),
+        ("embeddings.py", 12),
     ],
 )
 def test_holds_the_standard(suite: str, passed: int, variables: Mapping[str, str], tmp_path: Path) -> None:
@@ -74,7 +77,7 @@ def test_holds_the_standard(suite: str, passed: int, variables: Mapping[str, str
     done = subprocess.run(
         [
             str(programs("together") / "python"), "-m", "pytest", "-c", str(STANDARD / "pytest.ini"), "--tb=short",
-            f"--junit-xml={report}", f"{STANDARD / 'chat_models.py'}::{suite}",
+            f"--junit-xml={report}", str(STANDARD / suite),
         ],
         cwd=STANDARD, env=variables, check=False, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
