@@ -298,6 +298,26 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("a number of jobs is 0 or more")
 
 
+class BatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Batch inference and asynchronous invocations, which run inside the server.
+
+    `at_once`: how many such jobs run at a time on this server; 0 leaves them to other servers. `in_flight`: how many
+    records of a job are asked at once where the engine does not say how many it works on. The rest are Bedrock's quotas:
+    records of a job, megabytes of a file and of a job.
+    """
+
+    at_once: int = 4
+    in_flight: int = 64
+    least_records: int = 100
+    most_records: int = 50_000
+    file_mb: int = 1024
+    job_mb: int = 5120
+
+    def __post_init__(self) -> None:
+        if self.at_once < 0 or self.in_flight < 1 or self.least_records < 0:
+            raise ValueError("at_once and least_records are 0 or more, in_flight 1 or more")
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`aliases` maps an id or a pattern with `*` (`anthropic.*`) to a catalogue id; the longest matching pattern wins.
 
@@ -315,6 +335,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     telemetry: TelemetrySettings = TelemetrySettings()
     audit: AuditSettings = AuditSettings()
     jobs: JobSettings = JobSettings()
+    batch: BatchSettings = BatchSettings()
     house_model: bool = True
     models: tuple[ModelSpec, ...] = ()
     aliases: dict[str, str] = {}

@@ -176,6 +176,12 @@ class Engines:
             raise EngineError(entry.problem)
         return entry.able()
 
+    def room(self, model_id: str) -> int | None:
+        """How many requests the model's engines work on at once; None: they know best themselves."""
+        spec = self._entries[model_id].spec
+        found = [_room(one) for one in engines_of(spec) or (spec,)]
+        return None if None in found else sum(filter(None, found))
+
     def status(self) -> list[dict[str, object]]:
         return [self._status(self._entries[model.id]) for model in self._models]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from outcrop import jobs
 from outcrop.context import Context
 from outcrop.errors import ResourceNotFoundException
 from outcrop.identity import arns
@@ -68,10 +69,17 @@ def _prompt_router(ctx: Context, names: Mapping[str, str]) -> bool:
     return routers.find(ctx.database, ctx.account, ctx.region, names["id12"]) is not None
 
 
+def _job(ctx: Context, kind: str, names: Mapping[str, str]) -> bool:
+    job = jobs.find(ctx.database, ctx.account, ctx.region, kind, names["id12"])
+    return job is not None and job.id == names["id12"]
+
+
 # Kinds of taggable resources that this version has. A room that makes another kind adds its line here.
 _KINDS: Mapping[str, Exists] = {
     "application-inference-profile": _inference_profile,
     "prompt-router": _prompt_router,
+    "model-invocation-job": lambda ctx, names: _job(ctx, "model-invocation-job", names),
+    "async-invoke": lambda ctx, names: _job(ctx, "async-invoke", names),
 }
 
 
