@@ -19,13 +19,13 @@ from tests.live import serve
 
 MODEL = "outcrop.house-nano-v1:0"
 CLAUDE = "anthropic.claude-sonnet-4-20250514-v1:0"
+# Nothing in it goes on for ever: an answer that fits it is whole.
 PERSON: dict[str, Any] = {
     "type": "object",
     "properties": {
         "name": {"enum": ["Maria", "José \"Pepe\" \\ 😀"]},
         "born": {"type": "string", "format": "date"},
         "size": {"allOf": [{"type": ["integer", "null"]}, {"$ref": "#/$defs/size"}]},
-        "of": {"type": "array", "items": {"type": "boolean"}, "minItems": 1},
     },
     "required": ["name", "born", "size"],
     "additionalProperties": False,
