@@ -52,7 +52,7 @@ class Authorizer:
 
         ValidationException if a role of this server that the request hands to Bedrock does not trust it.
         """
-        place = Place(region, caller.account)
+        place = self._place(region, caller)
         named = self._named(operation.name, params, place)
         if not self.access.unrestricted(caller) or any(self._foreign(arn, caller) for arn in named):
             self.asked(caller, request, region).require(
@@ -65,19 +65,19 @@ class Authorizer:
         """The same for OpenAI's and Anthropic's interfaces. A body that cannot be read is left to the endpoint."""
         if self.access.unrestricted(caller):
             return
-        checks = list(self._compatible_checks(endpoint, asking, Place(region, caller.account)))
+        checks = list(self._compatible_checks(endpoint, asking, self._place(region, caller)))
         self.asked(caller, asking.request, region).require(checks, {})
 
     def asked(self, caller: Caller, request: HttpRequest, region: str) -> Asked:
         """All that is known of the request, to be held against policies."""
         keys = known_keys(caller, self.access.grants(caller.principal_id), request, region, self._clock())
-        return Asked(self, caller, keys, Place(region, caller.account))
+        return Asked(self, caller, keys, self._place(region, caller))
 
     def permit(self, caller: Caller, request: HttpRequest, region: str) -> Permit:
         """The function that rooms ask for what they find on their way."""
 
         def require(action: str, resource: str) -> None:
-            place = Place(region, caller.account)
+            place = self._place(region, caller)
             foreign = self._foreign(resource, caller)
             if self.access.unrestricted(caller) and not foreign:
                 return
@@ -156,18 +156,26 @@ class Authorizer:
                 "to perform sts:AssumeRole."
             )
 
+    def _place(self, region: str, caller: Caller) -> Place:
+        def find(kind: str, name: str) -> str | None:
+            known = actions.NAMES.get(kind)
+            return None if known is None else known(self._database, caller.account, region, name)
+
+        return Place(region, caller.account, find)
+
     def _named(self, operation: str, params: Mapping[str, Any], place: Place) -> Sequence[str]:
-        if operation in actions.ON_MODELS:
-            return [_model_arn(params["modelId"], place)]
-        return actions.resources_of(operation, params, place)
+        resources = actions.resources_of(operation, params, place)
+        model = actions.model_about(operation, params)
+        return resources if model is None else [_model_arn(model, place), *resources]
 
     def _foreign(self, arn: str, caller: Caller) -> bool:
         return arn != "*" and owner_of(arn) not in (None, caller.account) and not self._catalogue.is_alias(arn)
 
     def _checks(self, operation: str, params: Mapping[str, Any], place: Place, named: Sequence[str]) -> Iterator[Check]:
         action = actions.action_of(operation)
-        if operation in actions.ON_MODELS:
-            keys: dict[str, tuple[str, ...]] = {}
+        model = actions.model_about(operation, params)
+        keys: dict[str, tuple[str, ...]] = {}
+        if model is not None:
             if (tier := actions.tier_of(params)) is not None:
                 keys["bedrock:servicetier"] = (tier,)
             guardrail = actions.guardrail_of(operation, params, place)
@@ -175,14 +183,15 @@ class Authorizer:
                 arn, version = guardrail
                 keys["bedrock:guardrailidentifier"] = (arn if version == "DRAFT" else f"{arn}:{version}",)
                 yield Check("bedrock:ApplyGuardrail", arn, {})
-            for check in self.model_checks(action, params["modelId"], place):
+            for check in self.model_checks(action, model, place):
                 yield Check(check.action, check.resource, {**keys, **check.keys}, check.deny_only, check.owned)
-        else:
-            inline = params.get("agentName") if operation == "InvokeInlineAgent" else None
-            keys = {"bedrock:inlineagentname": (inline,)} if isinstance(inline, str) else {}
-            yield from (Check(action, arn, keys) for arn in named)
-        for model in actions.models_run(operation, params):
-            yield from self.model_checks(actions.INVOKE, model, place)
+            named = named[1:]
+        inline = params.get("agentName") if operation == "InvokeInlineAgent" else None
+        if isinstance(inline, str):
+            keys["bedrock:inlineagentname"] = (inline,)
+        yield from (Check(action, arn, keys) for arn in named)
+        for run in actions.models_run(operation, params):
+            yield from self.model_checks(actions.INVOKE, run, place)
         yield from actions.further(operation, params, place)
 
     def _compatible_checks(self, endpoint: Endpoint, asking: Asking, place: Place) -> Iterator[Check]:

@@ -176,14 +176,15 @@ def role(reads: Reads, account: str, name: str) -> Role:
 
 
 def role_of_arn(reads: Reads, text: str) -> Role | None:
-    """A path before the name (`role/service-role/Name`) is not kept, and so not looked at."""
+    """None for any other spelling of the ARN, a path before the name included: it would be another name in policies."""
     try:
         arn = arns.parse(text)
     except ValueError:
         return None
     if arn.service != "iam" or not arn.resource.startswith("role/"):
         return None
-    return find_role(reads, arn.account, arn.resource.rpartition("/")[2])
+    found = find_role(reads, arn.account, arn.resource.removeprefix("role/"))
+    return found if found is not None and found.arn == text else None
 
 
 def add_role(

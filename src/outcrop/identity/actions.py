@@ -7,19 +7,26 @@ that no table names acts on `*`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outcrop.identity import arns
 from outcrop.identity.arns import partition_of
+
+if TYPE_CHECKING:
+    from outcrop.store.database import Database
 
 USE_API_KEY = "bedrock:CallWithBearerToken"
 INVOKE, INVOKE_STREAM = "bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"
 
 # What Bedrock is called as a principal.
 SERVICE = "bedrock.amazonaws.com"
+
+# Kinds of resources that have names besides their ids: what a name stands for in an account and region, as an ARN.
+# A room that makes such resources adds its line, or a policy on the ARN could be got around by the name.
+NAMES: dict[str, Callable[[Database, str, str, str], str | None]] = {}
 
 # What runs a model goes by few actions, whatever the operation is called.
 ACTIONS: Mapping[str, str] = {
@@ -77,16 +84,12 @@ _BY_OPERATION: Mapping[str, tuple[str, ...]] = {
     "GetModelImportJob": ("model-import-job jobIdentifier",),
     "GetModelInvocationJob": ("model-invocation-job jobIdentifier",),
     "StopModelInvocationJob": ("model-invocation-job jobIdentifier",),
-    "CreateModelCustomizationJob": (
-        "foundation-model baseModelIdentifier",
-        "custom-model *",
-        "model-customization-job *",
-    ),
-    "CreateModelInvocationJob": ("foundation-model modelId", "model-invocation-job *"),
+    "CreateModelCustomizationJob": ("custom-model *", "model-customization-job *"),
+    "CreateModelInvocationJob": ("model-invocation-job *",),
     "CreateModelCopyJob": ("custom-model sourceModelArn",),
-    "CreateProvisionedModelThroughput": ("foundation-model modelId", "provisioned-model *"),
+    "CreateProvisionedModelThroughput": ("provisioned-model *",),
     "CreateCustomModelDeployment": ("custom-model modelArn",),
-    "CreateInferenceProfile": ("foundation-model modelSource.copyFrom", "application-inference-profile *"),
+    "CreateInferenceProfile": ("application-inference-profile *",),
     "GetAgentAlias": ("agent-alias agentId agentAliasId",),
     "UpdateAgentAlias": ("agent-alias agentId agentAliasId",),
     "DeleteAgentAlias": ("agent-alias agentId agentAliasId",),
@@ -103,6 +106,15 @@ _BY_OPERATION: Mapping[str, tuple[str, ...]] = {
         ("GetFlowExecution", "StopFlowExecution", "ListFlowExecutionEvents", "GetExecutionFlowSnapshot"),
         ("flow flowIdentifier alias flowAliasIdentifier execution executionIdentifier",),
     ),
+}
+
+# Operations on a model that do not run it, but need the permission on whatever stands behind its name as well.
+_ABOUT: Mapping[str, str] = {
+    **dict.fromkeys(ON_MODELS, "modelId"),
+    "CreateModelCustomizationJob": "baseModelIdentifier",
+    "CreateModelInvocationJob": "modelId",
+    "CreateProvisionedModelThroughput": "modelId",
+    "CreateInferenceProfile": "modelSource.copyFrom",
 }
 
 # Further actions that an operation needs on the same resources.
@@ -172,16 +184,19 @@ def action_of(operation: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a call happens, which is where its ids belong."""
+    """Where a call happens, which is where its ids belong. `find` knows resources by kind and name."""
 
     region: str
     account: str
+    find: Callable[[str, str], str | None] = lambda kind, name: None
 
     def arn(self, kind: str, *ids: str) -> str:
         """The ARN of a resource. An id that is an ARN already stands for all that comes before it."""
         known = max((at for at, part in enumerate(ids) if part.startswith("arn:")), default=None)
         if known is not None:
             return "/".join((canonical(ids[known]), *ids[known + 1 :]))
+        if len(ids) == 1 and (found := self.find(kind, ids[0])) is not None:
+            return found
         account = "" if kind == "foundation-model" else self.account
         kind = "application-inference-profile" if kind == "inference-profile" and "." not in ids[0] else kind
         return f"arn:{partition_of(self.region)}:bedrock:{self.region}:{account}:{kind}/{'/'.join(ids)}"
@@ -202,7 +217,9 @@ def canonical(text: str) -> str:
 
 
 def resources_of(operation: str, params: Mapping[str, Any], place: Place) -> Sequence[str]:
-    """The ARNs that the operation itself acts on, `*` where it acts on none. Not for operations on models."""
+    """The ARNs that the operation itself acts on, `*` where it acts on none; a model that it is about aside."""
+    if operation in ON_MODELS:
+        return []
     forms = _BY_OPERATION.get(operation)
     if forms is not None:
         return [arn for form in forms for arn in _filled(form, params, place)] or ["*"]
@@ -232,6 +249,13 @@ def _at(params: Mapping[str, Any], path: str) -> Any:
     for name in path.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
+
+
+def model_about(operation: str, params: Mapping[str, Any]) -> str | None:
+    """The model that the operation is about, by the name that the request has for it."""
+    path = _ABOUT.get(operation)
+    value = None if path is None else _at(params, path)
+    return value if isinstance(value, str) else None
 
 
 def models_run(operation: str, params: Mapping[str, Any]) -> list[str]:

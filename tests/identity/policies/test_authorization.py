@@ -12,7 +12,7 @@ import pytest
 
 from outcrop.authorization import Authorizer
 from outcrop.errors import AccessDeniedException, AwsError, ValidationException
-from outcrop.identity import accounts
+from outcrop.identity import accounts, actions
 from outcrop.identity.access import Access
 from outcrop.identity.actions import Place
 from outcrop.identity.caller import Caller, Kind
@@ -499,6 +499,35 @@ def test_what_operations_need(
         assert len(found) <= len(needed), found
         statements.append(allow(action, resource))
     assert found == needed
+
+
+def test_a_batch_through_a_profile_needs_the_model_behind_it(desk: Desk) -> None:
+    params = {"jobName": "j", "roleArn": ROLE, "modelId": f"us.{MODEL}"}
+    caller = desk.user(allow(["bedrock:*", "iam:PassRole"]), deny(resource=model(MODEL)))
+    assert "explicit deny" in (desk.refused(caller, "CreateModelInvocationJob", params) or "")
+    assert desk.refused(desk.user(allow(["bedrock:*", "iam:PassRole"])), "CreateModelInvocationJob", params) is None
+
+
+def test_a_name_is_the_resource_that_it_stands_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = mine("custom-model/a.b/abcdefghijkl")
+
+    def named(database: Any, account: str, region: str, name: str) -> str | None:
+        return arn if (account, region, name) == (ACCOUNT, REGION, "ours") else None
+
+    monkeypatch.setitem(actions.NAMES, "custom-model", named)
+    caller = desk.user(allow(), deny(resource=arn))
+    for name in (arn, "ours"):
+        assert "explicit deny" in (desk.refused(caller, "GetCustomModel", {"modelIdentifier": name}) or "")
+    assert desk.refused(caller, "GetCustomModel", {"modelIdentifier": "theirs"}) is None
+
+
+def test_a_role_by_another_spelling_is_no_role(desk: Desk) -> None:
+    """Its rights would be used under a name that the policies do not know."""
+    with desk.database.transaction() as transaction:
+        role = accounts.add_role(transaction, ACCOUNT, "work", rows.trust_of_account(ACCOUNT))
+    assert accounts.role_of_arn(desk.database, role.arn) == role
+    for other in (role.arn.replace("role/", "role/safe/"), role.arn.replace("arn:aws:", "arn:aws-cn:"), role.arn + "x"):
+        assert accounts.role_of_arn(desk.database, other) is None
 
 
 def test_rooms_may_ask_for_more(desk: Desk) -> None:
