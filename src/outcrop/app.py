@@ -233,7 +233,7 @@ class App:
 
     async def _answer_sts(self, request: HttpRequest, call: Call) -> Reply:
         """The token service has another protocol, for errors too."""
-        call.sts = True
+        call.sts = sts.name_of(request)
         status = 200
         try:
             call.caller = caller = self.authenticator.authenticate(
@@ -434,15 +434,15 @@ class Call:
         self.labels: Mapping[str, str] = {}
         self.audited = False
         self.endpoint: Endpoint | None = None
-        self.sts = False
+        self.sts: str | None = None
         self.objects: str | None = None
         self.caller: Caller | None = None
         self.error: str | None = None
 
     @property
     def name(self) -> str | None:
-        if self.sts:
-            return "sts"
+        if self.sts is not None:
+            return self.sts
         if self.objects is not None:
             return self.objects
         if self.endpoint is not None:

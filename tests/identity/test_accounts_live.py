@@ -162,6 +162,8 @@ def test_roles(server: Server) -> None:
     assert "in a session policy" in told(client(server, "bedrock", narrowed).list_foundation_models)[1]
     code, _ = told(sts.assume_role, RoleArn=role.replace("reader", "nobody"), RoleSessionName="job")
     assert code == "AccessDenied"
+    assert " 200 AssumeRole " in server.log
+    assert " 403 AssumeRole " in server.log
     wrong = {**key, "SecretAccessKey": "wrong"}
     assert told(client(server, "sts", wrong).get_caller_identity)[0] == "SignatureDoesNotMatch"
 

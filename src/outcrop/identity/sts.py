@@ -50,6 +50,15 @@ def is_for_sts(request: HttpRequest) -> bool:
     return "%2Fsts%2Faws4_request" in request.query
 
 
+def name_of(request: HttpRequest) -> str:
+    """The action that is asked for, for logs: one of those that there are."""
+    try:
+        action = parameters(request).get("Action")
+    except AwsError:
+        action = None
+    return action if action in ("GetCallerIdentity", "AssumeRole") else "Unknown"
+
+
 class Sts:
     def __init__(self, database: Database, vault: Vault, access: Access, clock: Callable[[], datetime]) -> None:
         self._access = access
