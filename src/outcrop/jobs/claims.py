@@ -55,6 +55,7 @@ def claim(
         "AND not_before <= ? AND (lease_until IS NULL OR lease_until < ?)"
     )
     given = [*kinds, *full, moment, moment]
+    calm = "CASE status WHEN 'stopping' THEN 0 ELSE 1 END"
     # Reading waits for no writer, and mostly there is nothing to claim.
     if database.one(f"SELECT 1 AS found FROM jobs WHERE {due} LIMIT 1", *given) is None:  # noqa: S608
         return None
@@ -66,21 +67,24 @@ def claim(
             crashes = CASE WHEN lease_until IS NULL THEN crashes ELSE crashes + 1 END,
             problem = CASE WHEN lease_until IS NULL THEN problem ELSE 'the server that ran it went away' END
         WHERE id = (
-            SELECT id FROM jobs AS waiting WHERE {due}
-            ORDER BY
-                CASE status WHEN 'stopping' THEN 0 ELSE 1 END,
-                (SELECT count(*) FROM jobs AS held
-                    WHERE held.account_id = waiting.account_id AND held.lease_until >= ?),
-                (SELECT coalesce(max(turn.claimed_at), '') FROM jobs AS turn
-                    WHERE turn.account_id = waiting.account_id),
-                created_at, id
-            LIMIT 1
+            SELECT id FROM jobs WHERE {due} AND account_id = (
+                SELECT account_id FROM jobs AS waiting WHERE {due} GROUP BY account_id
+                ORDER BY
+                    min({calm}),
+                    (SELECT count(*) FROM jobs AS held
+                        WHERE held.account_id = waiting.account_id AND held.lease_until >= ?),
+                    (SELECT coalesce(max(turn.claimed_at), '') FROM jobs AS turn
+                        WHERE turn.account_id = waiting.account_id),
+                    min(created_at)
+                LIMIT 1
+            )
+            ORDER BY {calm}, created_at, id LIMIT 1
         ) AND ended_at IS NULL AND (lease_until IS NULL OR lease_until < ?)
         RETURNING *
     """  # noqa: S608 - only question marks are put in
     with database.transaction() as transaction:
         rows = transaction.query(
-            statement, holder, at(now + lease), moment, moment, moment, *given, moment, moment
+            statement, holder, at(now + lease), moment, moment, moment, *given, *given, moment, moment
         )  # fmt: skip
     return job_of(rows[0]) if rows else None
 

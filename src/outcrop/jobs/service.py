@@ -9,11 +9,14 @@ import secrets
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
+from outcrop.jobs.claims import Hold
 from outcrop.jobs.kinds import Kind, registered
 from outcrop.jobs.processes import Processes
 from outcrop.jobs.supervisor import Supervisor, Timing
@@ -69,11 +72,13 @@ class Service:
 
     def _run(self) -> None:
         due = time.monotonic()
+        unheard: deque[tuple[Hold, Mapping[str, Any]]] = deque()
         while not self._closing.is_set():
             try:
-                messages, ended = self._processes.receive(due - time.monotonic())
-                for hold, message in messages:
-                    self._supervisor.heard(hold, message)
+                messages, ended = self._processes.receive(0.0 if unheard else due - time.monotonic())
+                unheard.extend(messages)
+                while unheard:
+                    self._supervisor.heard(*unheard.popleft())
                 if ended or time.monotonic() >= due:
                     self._supervisor.tick()
                     due = time.monotonic() + self._timing.tick
