@@ -105,17 +105,17 @@ def test_a_schema_cannot_bring_the_model_down(house: House, schema: Json) -> Non
     assert json.loads(text_of(house.tame("Hello", json_schema={"const": 1}))) == 1
 
 
-def test_trying_a_grammar_is_not_told_as_a_cached_prompt(house: House) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [{"json_schema": {"const": "first"}}, {"tools": (weather({"const": "a"}),), "tool_choice": ToolChoice("any")}],
+    ids=["answer", "call"],
+)
+def test_trying_a_grammar_is_not_told_as_a_cached_prompt(house: House, more: dict[str, Any]) -> None:
     prompt = "A question that nobody has asked so far, of a length that shows in the counts: why is the sky blue?"
     house.tame("Something else.")
-    for ask in (
-        lambda: house.tame(prompt, json_schema={"const": "first"}),
-        lambda: house.tame(prompt + "!", tools=(weather({"const": "a"}),), tool_choice=ToolChoice("any")),
-    ):
-        house.tame("Something else.")
-        first, again = finish_of(ask()).usage, finish_of(ask()).usage
-        assert first.input_tokens == again.input_tokens > 40
-        assert first.cached_tokens < 20 < again.cached_tokens
+    first, again = (finish_of(house.tame(prompt, **more)).usage for _ in range(2))
+    assert first.input_tokens == again.input_tokens > 40
+    assert first.cached_tokens < 20 < again.cached_tokens
 
 
 def test_a_grammar_is_tried_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
