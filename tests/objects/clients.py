@@ -26,6 +26,7 @@ from outcrop.identity.policies import rows
 from outcrop.store.database import Database
 from outcrop.store.keyfile import Vault
 from tests.live import Server
+from tests.stores import store_at
 
 _numbers = itertools.count(1)
 
@@ -109,16 +110,31 @@ def limited_user(home: Path, name: str, *statements: Mapping[str, Any]) -> Key:
     """A user of the first account who may do what the statements say and no more."""
     with _opened(home) as (database, vault):
         account = accounts.default_account(database)
-        document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
         with database.transaction() as transaction:
-            made = rows.put(transaction, account, name, document)
+            made = rows.put(transaction, account, name, allowing(*statements))
         key = Keyring(database, vault, policies=[made.arn]).create_access_key(name)
     return Key(key.id, key.secret)
 
 
+def reading_role(home: Path, name: str, bucket: str) -> str:
+    """The ARN of a role of the first account that may read one bucket's objects."""
+    with _opened(home) as (database, _):
+        account = accounts.default_account(database)
+        with database.transaction() as transaction:
+            statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+            policy = rows.put(transaction, account, name, allowing(statement))
+            role = accounts.add_role(transaction, account, name, rows.trust_of_account(account))
+            rows.attach(transaction, role.id, policy.arn)
+    return role.arn
+
+
+def allowing(*statements: Mapping[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
 @contextmanager
 def _opened(home: Path) -> Iterator[tuple[Database, Vault]]:
-    database = Database.open(home / "outcrop.db")
+    database = Database.open(store_at(home))
     try:
         yield database, Vault.open(home)
     finally:

@@ -109,7 +109,7 @@ class ElsewhereObjects:
 
     def open(self, uri: str, start: int = 0, stop: int | None = None) -> Reading:
         key = parse_object(uri).key
-        if stop is not None and stop <= start:
+        if start < 0 or (stop is not None and stop <= start):
             stored = self.head(uri)
             checked_range(start, stop, stored.size)
             return Reading(stored, iter(()), _nothing)

@@ -81,7 +81,7 @@ class Places:
 def _check(where: str, spec: ElsewhereSpec, settings: Settings) -> None:
     if spec.endpoint is None:
         return
-    if settings.network == "none" and not is_on_this_machine(spec.endpoint):
+    if settings.network == "none" and (spec.endpoint == "aws" or not is_on_this_machine(spec.endpoint)):
         raise SettingsError(f'network is "none", and the endpoint of {where} is not on this machine.')
     if find_spec("s3transfer") is None:
         raise SettingsError(f"The endpoint of {where} needs a package more: pip install 'outcrop[s3]'")

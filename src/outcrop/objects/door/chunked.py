@@ -65,7 +65,7 @@ class Decoder:
         end = self._buffer.find(b"\n")
         if end < 0:
             if len(self._buffer) > LONGEST_LINE:
-                raise incomplete("A chunk's header is too long.")
+                raise _bad_trailer() if self._state == "trailers" else incomplete("A chunk's header is too long.")
             return None
         line = bytes(self._buffer[:end]).removesuffix(b"\r")
         del self._buffer[: end + 1]
@@ -110,7 +110,7 @@ class Decoder:
         self._trailer_bytes += len(line)
         name, colon, value = line.decode("latin-1").partition(":")
         if not colon or self._trailer_bytes > LONGEST_LINE:
-            raise ObjectsError("MalformedTrailerError", "The request contained trailing data that was not well-formed")
+            raise _bad_trailer()
         self.trailers[name.strip().lower()] = value.strip()
 
     def _end(self) -> None:
@@ -129,6 +129,10 @@ class Decoder:
                 "SignatureDoesNotMatch",
                 "The chunk signature we calculated does not match the signature you provided.",
             )
+
+
+def _bad_trailer() -> ObjectsError:
+    return ObjectsError("MalformedTrailerError", "The request contained trailing data that was not well-formed")
 
 
 def incomplete(message: str) -> ObjectsError:

@@ -31,6 +31,7 @@ from outcrop.settings import Settings
 
 # Of a body that is refused, so much is read and dropped, so that the client still listens when it is told why.
 DROPPED_BYTES = 16 * 1024 * 1024
+DROP_SECONDS = 10.0
 
 # What of a presigned link's query stands for a header.
 _HEADERS = ("x-amz-", "content-type", "content-md5")
@@ -189,14 +190,13 @@ class _Incoming:
 
     async def drop(self, request: HttpRequest) -> None:
         """Read what is still to come, unless the client waits to be asked for it, or it is too much."""
-        if request.header("expect") is not None or request.method in ("GET", "HEAD", "DELETE"):
+        announced = request.header("content-length") or "0"
+        if request.header("expect") is not None or not announced.isdigit() or int(announced) > DROPPED_BYTES:
             return
-        left = DROPPED_BYTES
-        while left > 0 and not self._ended:
-            async for chunk in content.arriving(self):
-                left -= len(chunk)
-                if left <= 0:
-                    return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DROP_SECONDS):
+                async for _ in content.arriving(self):
+                    pass
 
 
 def _reply(answer: Answer, request: HttpRequest, request_id: str) -> Reply:

@@ -141,7 +141,7 @@ class Blobs:
     def _place(self, bucket: str, blob: str) -> Path:
         path = self.path(bucket, blob)
         if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            sync_folder(path.parent.parent)
-            sync_folder(self.folder)
+            for folder in (path.parent.parent, path.parent):
+                folder.mkdir(mode=0o700, exist_ok=True)
+                sync_folder(folder.parent)
         return path
