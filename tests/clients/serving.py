@@ -7,6 +7,9 @@ import sys
 
 from tests.live import Server, exported
 
+# What these clients would fetch from, or tell, their makers.
+AT_HOME = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "HAYSTACK_TELEMETRY_ENABLED": "False"}
+
 
 def environment_of(server: Server, *options: str) -> dict[str, str]:
     """What `outcrop env` with these options says, over an environment without other settings."""
@@ -15,4 +18,4 @@ def environment_of(server: Server, *options: str) -> dict[str, str]:
         env=dict(server.environment), check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
     plain = {k: v for k, v in server.environment.items() if not k.startswith(("OPENAI_", "ANTHROPIC_", "LANGSMITH_"))}
-    return {**plain, **exported(printed)}
+    return {**plain, **AT_HOME, **exported(printed)}
