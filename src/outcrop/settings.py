@@ -183,7 +183,7 @@ class ModelSpec(EngineSpec, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     Besides these keys it has those of its engine, below. `quality`, from 0 to 1, is the share of hard prompts that it
     answers well; prompt routers go by it. `family` is the form of the bodies that InvokeModel takes, where the id does not
     say it (`meta.llama...` does). Without `on_demand` it answers through inference profiles only, as many of Bedrock's
-    newer models do.
+    newer models do. With `latency_optimized`, requests with `performanceConfig.latency` `optimized` are taken, and go first.
     """
 
     id: str
@@ -192,6 +192,7 @@ class ModelSpec(EngineSpec, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     max_output_tokens: int | None = None
     quality: float | None = None
     on_demand: bool = True
+    latency_optimized: bool = False
     family: FamilyName | None = None
     engines: tuple[ChoiceSpec, ...] = ()
 

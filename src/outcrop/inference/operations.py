@@ -51,6 +51,7 @@ async def converse(ctx: Context, request: ConverseRequest) -> ConverseResponse:
     refusals.check_converse(request)
     chosen = routed.converse(ctx, request, streaming=False)
     model, ending = chosen.model, ending.routed_to(chosen.invoked)
+    refusals.check_latency(request, model)
     chat = await conversing.chat_request(ctx, model, request)
     deltas = await whole(ctx, model, chat, CONVERSE)
     return conversing.response(collect(deltas, Blocks(tool_use_id)), ending, Signer(ctx.parts.vault))
@@ -62,6 +63,7 @@ async def converse_stream(ctx: Context, request: ConverseStreamRequest) -> Conve
     refusals.check_converse(request)
     chosen = routed.converse(ctx, request, streaming=True)
     model, ending = chosen.model, ending.routed_to(chosen.invoked)
+    refusals.check_latency(request, model)
     _check_streaming(model)
     chat = await conversing.chat_request(ctx, model, request)
     deltas = await started(ctx, model, chat, CONVERSE)
@@ -75,6 +77,7 @@ async def invoke_model(ctx: Context, request: InvokeModelRequest) -> InvokeModel
     refusals.check_invoke(request)
     given = request.get("body", b"")
     model = routed.invoke(ctx, request["modelId"], given, streaming=False).model
+    refusals.check_latency(request, model)
     if (way := passed_through.native_of(ctx, model)) is not None:
         answer = await passed_through.invoke(ctx, model, way, given, *_kinds(request))
         passed: InvokeModelResponse = {"body": answer.body, "contentType": answer.content_type}
@@ -96,6 +99,7 @@ async def invoke_model_with_response_stream(
     refusals.check_invoke(request)
     given = request.get("body", b"")
     model = routed.invoke(ctx, request["modelId"], given, streaming=True).model
+    refusals.check_latency(request, model)
     _check_streaming(model)
     if (way := passed_through.native_of(ctx, model)) is not None:
         chunks = await passed_through.stream(ctx, model, way, given, *_kinds(request))

@@ -7,6 +7,7 @@ from typing import Any
 
 from outcrop.engines.admission import Tier, ask_for
 from outcrop.errors import ValidationException
+from outcrop.models.model import Model
 
 TIERS: Mapping[str, Tier] = {"default": "default", "priority": "priority", "flex": "flex"}
 
@@ -25,7 +26,6 @@ def check_converse(request: Mapping[str, Any]) -> None:
             "Prompt management is not built in this version of Outcrop. Remove promptVariables and try again."
         )
     check_tier(request.get("serviceTier", {}).get("type"))
-    check_latency(request.get("performanceConfig", {}).get("latency"), request["modelId"])
 
 
 def check_invoke(request: Mapping[str, Any]) -> None:
@@ -33,7 +33,6 @@ def check_invoke(request: Mapping[str, Any]) -> None:
     if request.get("guardrailIdentifier") or request.get("guardrailVersion"):
         raise ValidationException(GUARDRAILS)
     check_tier(request.get("serviceTier"))
-    check_latency(request.get("performanceConfigLatency"), request["modelId"])
 
 
 def check_tier(tier: str | None) -> None:
@@ -46,6 +45,11 @@ def check_tier(tier: str | None) -> None:
         ask_for(TIERS[tier])
 
 
-def check_latency(latency: str | None, model_id: str) -> None:
-    if latency not in (None, "standard"):
-        raise ValidationException(f"Latency performance configuration is not supported for {model_id}.")
+def check_latency(request: Mapping[str, Any], model: Model) -> None:
+    """Of what is wanted fast, a model that is set up for it is asked in the first class; others refuse it, as on AWS."""
+    latency = request.get("performanceConfigLatency") or request.get("performanceConfig", {}).get("latency")
+    if latency in (None, "standard"):
+        return
+    if not model.latency_optimized:
+        raise ValidationException(f"Latency performance configuration is not supported for {request['modelId']}.")
+    ask_for("priority")

@@ -181,6 +181,7 @@ class Catalogue:
             family=_family(spec, called or model_id, capabilities),
             quality=spec.quality,
             on_demand=spec.on_demand,
+            latency_optimized=spec.latency_optimized,
         )
 
 

@@ -24,6 +24,7 @@ class Model:
     max_output_tokens: int
     default_max_tokens: int | None
     on_demand: bool = True
+    latency_optimized: bool = False
     family: FamilyName = "anthropic"
     quality: float | None = None
 
