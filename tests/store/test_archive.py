@@ -16,7 +16,7 @@ from outcrop.identity.first_start import ensure_administrator
 from outcrop.identity.keyring import Keyring
 from outcrop.store import migrate
 from outcrop.store.archive import ArchiveError, Manifest, backup, restore
-from outcrop.store.database import Database
+from outcrop.store.database import Database, DatabaseError
 from outcrop.store.keyfile import Vault
 from tests.stores import postgresql_at
 
@@ -192,6 +192,17 @@ def test_another_key_file_is_not_lost(new: tuple[Database, Path], archive: Path,
     assert aside.read_bytes() == mine.master
     assert (home / "key").read_bytes() == (tmp_path / "old" / "key").read_bytes()
     assert stat.S_IMODE((home / "key").stat().st_mode) == 0o600
+    database.close()
+
+
+def test_a_database_of_a_newer_version_is_left_alone(new: tuple[Database, Path], archive: Path) -> None:
+    database, home = new
+    migrate.migrate(database)
+    with database.transaction() as transaction:
+        transaction.execute("INSERT INTO migrations (number, name, applied_at) VALUES (9999, 'future.sql', '')")
+    with pytest.raises(DatabaseError, match="newer version"):
+        restore(database, home, archive, replace=True)
+    assert 9999 in migrate.applied(database)
     database.close()
 
 

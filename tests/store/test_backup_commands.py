@@ -72,7 +72,7 @@ def test_without_the_key_file_it_is_said_twice(tmp_path: Path, target: Path) -> 
     assert outcrop(source, "env").returncode == 0
     done = outcrop(source, "backup", str(file))
     assert f"The key file is not in it. Keep a copy of {source / 'key'} elsewhere" in done.stdout
-    assert "Settings, certificates and models are files" in done.stdout
+    assert "Settings, certificates, models, objects and the audit trail are files" in done.stdout
     done = outcrop(target, "restore", str(file))
     assert done.returncode == 0
     assert f"Put the one that it was made with at {target / 'key'} (mode 600)" in done.stdout
@@ -91,10 +91,24 @@ def test_without_the_key_file_it_is_said_twice(tmp_path: Path, target: Path) -> 
     ],
 )
 def test_mistakes_get_a_sentence(tmp_path: Path, arguments: list[str], sentence: str) -> None:
+    assert outcrop(tmp_path / "home", "env").returncode == 0
     done = outcrop(tmp_path / "home", *arguments)
     assert done.returncode == 1
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_without_its_key_file_nothing_is_backed_up(tmp_path: Path) -> None:
+    home, file = tmp_path / "home", tmp_path / "a.zip"
+    done = outcrop(home, "backup", str(file))
+    assert f"There is no key file {home / 'key'}" in done.stderr
+    assert not home.exists()
+    assert outcrop(home, "env").returncode == 0
+    (home / "key").write_bytes(b"k" * 32)
+    done = outcrop(home, "backup", str(file))
+    assert done.returncode == 1
+    assert "the key file is not the one it was encrypted with" in done.stderr
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(

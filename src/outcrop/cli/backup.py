@@ -27,18 +27,26 @@ def backup(file: Path, with_key: bool) -> None:
 
     It can be restored into SQLite and PostgreSQL alike.
     """
+    from outcrop.identity.keyring import Keyring
     from outcrop.store import archive
     from outcrop.store.keyfile import Vault
 
-    with _opened(up_to_date=True) as database:
-        made = archive.backup(database, Vault.open(home()), file, with_key=with_key)
-    click.echo(f"{file} holds {made.rows} rows of {len(made.tables)} tables of {database.name}.")
     key = home() / "key"
+    if not key.exists():
+        raise click.ClickException(f"There is no key file {key}, and so no data here that a server could use.")
+    with _opened(up_to_date=True) as database:
+        vault = Vault.open(home())
+        # A backup that names the wrong key file would be refused with the right one.
+        Keyring(database, vault).newest_access_key()
+        made = archive.backup(database, vault, file, with_key=with_key)
+    click.echo(f"{file} holds {made.rows} rows of {len(made.tables)} tables of {database.name}.")
     if with_key:
         click.echo("The key file is in it: whoever has this file has all secrets that are stored.")
     else:
         click.echo(f"The key file is not in it. Keep a copy of {key} elsewhere: the stored secrets open with it only.")
-    click.echo("Settings, certificates and models are files: copy them as files.")
+    click.echo(
+        f"Settings, certificates, models, objects and the audit trail are files in {home()}: copy them as files."
+    )
 
 
 @click.command()

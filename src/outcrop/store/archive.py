@@ -89,6 +89,7 @@ def restore(database: Database, folder: Path, path: Path, *, replace: bool) -> M
     held is thrown away; without, ArchiveError if it holds anything. ArchiveError too for a file that is no whole backup,
     was made by a newer version, or does not go with the key file that is there.
     """
+    migrate.check_age(database)
     with _opened(path) as (archive, manifest):
         key = archive.read("key") if manifest.with_key else None
         _check_key(folder, manifest, key, replace=replace)

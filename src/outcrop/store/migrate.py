@@ -26,18 +26,21 @@ def migrate(database: Database) -> None:
 
     Several processes may do it at once.
     """
-    due = scripts()
-    have = applied(database)
-    if have and max(have) > max(due):
-        raise DatabaseError(
-            f"The database {database.name} was written by a newer version of Outcrop; this one cannot use it."
-        )
-    for number in sorted(set(due) - have):
+    check_age(database)
+    for number in sorted(set(scripts()) - applied(database)):
         with database.transaction() as transaction:
             transaction.connection.define(_RECORD)
             # Another process may have done it since.
             if transaction.one("SELECT 1 AS done FROM migrations WHERE number = ?", number) is None:
                 apply(transaction, number)
+
+
+def check_age(database: Database) -> None:
+    """DatabaseError if a newer version wrote the database."""
+    if max(applied(database), default=0) > max(scripts()):
+        raise DatabaseError(
+            f"The database {database.name} was written by a newer version of Outcrop; this one cannot use it."
+        )
 
 
 def make(transaction: Transaction, newest: int) -> None:

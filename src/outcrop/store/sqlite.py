@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from outcrop.store.connection import BUSY_SECONDS, DatabaseError, IntegrityError, Row
+from outcrop.store.keyfile import sync_folder
 
 
 class Sqlite:
@@ -22,7 +23,10 @@ class Sqlite:
 
     def prepare(self) -> None:
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._path.parent.exists():
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # SQLite syncs the folder that its files are in, not the one that this folder is in.
+                sync_folder(self._path.parent.parent)
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
             _write_ahead(self._path)
         except (sqlite3.Error, OSError) as problem:
