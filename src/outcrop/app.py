@@ -312,12 +312,16 @@ class App:
 
     async def _objects(self, scope: Scope, receive: Receive, send: Send, call: Call) -> None:
         """S3 has an order of its own, since what it takes and gives is not held in memory."""
-        told = Told()
+
+        def record() -> None:
+            call.objects, call.caller, call.error, call.labels = told.name, told.caller, told.error, told.labels
+            self._audit(scope, call)
+
+        told = Told(record)
         try:
             await self.objects.answer(scope, receive, send, call.request_id, told)
         finally:
-            call.objects, call.caller, call.error = told.name, told.caller, told.error
-            self._audit(scope, call)
+            record()
             self._log(scope, call, told.status)
 
     async def _send_error(self, error: AwsError, call: Call, send: Send) -> int:
@@ -340,7 +344,7 @@ class App:
         self.trail.write(
             AuditEvent(
                 service="s3" if call.objects else "sts" if call.sts else "bedrock",
-                name=call.name or "Unknown",
+                name=(call.name or "Unknown").removeprefix("s3."),
                 time=self.parts.clock(),
                 region=(call.caller.region if call.caller else None) or self.parts.settings.region,
                 request_id=call.request_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import http.client
+import json
 import re
 import socket
 import time
@@ -100,6 +101,19 @@ def test_an_error_is_a_document(server: Server) -> None:
     assert f"<RequestId>{answer.headers['x-amz-request-id']}</RequestId>".encode() in answer.body
     assert "404 s3.GetObject" in server.log
     assert answer.headers["x-amz-request-id"] in server.log
+
+
+def test_a_call_is_in_the_audit_trail(server: Server, bucket: str) -> None:
+    asked = call(server, "GET", f"/{bucket}/a%20b").headers["x-amz-request-id"]
+    written = "".join(path.read_text() for path in files(server.home / "audit") if path.suffix == ".jsonl")
+    record = next(json.loads(line) for line in written.splitlines() if asked in line)
+    record = record.get("record", record)
+    assert (record["eventSource"], record["eventName"], record["errorCode"]) == (
+        "s3.amazonaws.com",
+        "GetObject",
+        "NoSuchKey",
+    )
+    assert record["requestParameters"] == {"bucketName": bucket, "key": "a b"}
 
 
 def test_bodies_that_are_not_as_announced(server: Server, bucket: str) -> None:

@@ -7,7 +7,7 @@ import logging
 import urllib.parse
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from outcrop.errors import AwsError
 from outcrop.identity import sigv4
@@ -43,12 +43,14 @@ logger = logging.getLogger("outcrop.objects")
 
 @dataclass(slots=True)
 class Told:
-    """What the log says of a request."""
+    """What the log and the audit trail say of a request. `record` is called when all is known, before it is answered."""
 
+    record: Callable[[], None]
     status: int = 499
     name: str | None = None
     caller: Caller | None = None
     error: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 class ObjectsDoor:
@@ -72,6 +74,7 @@ class ObjectsDoor:
         try:
             answer = await self._answered(request, incoming, told)
             told.status = answer.status
+            told.record()
             watch = DisconnectWatch(receive)
             await send_reply(_reply(answer, request, request_id), send)
         except ObjectsError as problem:
@@ -103,6 +106,8 @@ class ObjectsDoor:
         call = self._call(request, headers, proven, bucket, key)
         route = routes.find(request.method, bucket, key, call.query, call.headers)
         told.name = f"s3.{route.name}"
+        named = {"bucketName": bucket, "key": key}
+        told.labels = {name: urllib.parse.quote(value) for name, value in named.items() if value}
         await asyncio.to_thread(self._check, route, call)
         checksum = await self._take_body(route, call, proven, incoming)
         try:
@@ -166,6 +171,7 @@ class ObjectsDoor:
     ) -> None:
         told.error = problem.code
         told.status, headers, body = failures.written(problem, urllib.parse.unquote(request.raw_path), request_id)
+        told.record()
         try:
             await incoming.drop(request)
             answer = Answer(told.status, headers, body)
