@@ -87,7 +87,7 @@ def count(work: Work) -> Outcome:
         attempts.append(work.attempt)
         work.log(f"step {len(steps)}")
         work.progress(len(steps), work.input["to"], loss=1 / len(steps))
-        work.checkpoint({"steps": steps, "attempts": attempts})
+        work.checkpoint({"steps": steps, "attempts": attempts, "pid": os.getpid()})
     return completed({"steps": steps, "attempts": attempts})
 
 

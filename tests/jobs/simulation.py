@@ -311,7 +311,7 @@ class World:
         token = f"token-{len(self.jobs)}"
         way = FaultyDatabase(self.database, self.random, self.observe, 0.0 if self.trouble_over else 0.2)
         job_id = f"{self.random.getrandbits(64):016x}"
-        made = []
+        made: list[queue.Created] = []
         while not made or self.random.random() < 0.3:
             with contextlib.suppress(Broken):
                 with way.transaction() as transaction:

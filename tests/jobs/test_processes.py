@@ -46,10 +46,9 @@ def test_a_job_runs_to_its_end_with_progress_and_lines(database: Database, tmp_p
 
 def test_a_killed_worker_goes_on_from_its_checkpoint(database: Database, tmp_path: Path) -> None:
     job = make(database, "count", {"to": 6, "pause": 0.1})
-    with serving(database, tmp_path, kind(sample.count)) as service:
+    with serving(database, tmp_path, kind(sample.count)):
         until(lambda: (look(database, job).done or 0) >= 2, "it never got to step 2")
-        (process,) = [attempt.process for attempt in service._supervisor._attempts.values()]
-        os.kill(process.pid, signal.SIGKILL)  # type: ignore[attr-defined]  # a real process has one
+        os.kill(look(database, job).state["pid"], signal.SIGKILL)
         done = ended(database, job)
     assert done.status == "completed"
     assert done.result["steps"] == [1, 2, 3, 4, 5, 6]
@@ -137,9 +136,10 @@ def test_a_stop_keeps_what_there_is(database: Database, tmp_path: Path) -> None:
     assert len(done.result["steps"]) >= 2
 
 
-def test_a_job_that_does_not_hear_of_the_stop_is_killed(database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize("timing", [QUICK, Timing()], ids=["quick", "as shipped"])
+def test_a_job_that_does_not_hear_of_the_stop_is_killed(database: Database, tmp_path: Path, timing: Timing) -> None:
     job = make(database, "deaf")
-    with serving(database, tmp_path, kind(sample.deaf)):
+    with serving(database, tmp_path, kind(sample.deaf), timing=timing):
         until(lambda: look(database, job).state, "it never started")
         with database.transaction() as transaction:
             queue.stop(transaction, job.account, job.region, job.kind, job.id, now())
@@ -147,7 +147,7 @@ def test_a_job_that_does_not_hear_of_the_stop_is_killed(database: Database, tmp_
     assert (done.status, done.state) == ("stopped", {"kept": True})
     assert done.ended_at is not None
     assert done.stop_at is not None
-    assert QUICK.stop <= (done.ended_at - done.stop_at).total_seconds() < 10
+    assert timing.stop <= (done.ended_at - done.stop_at).total_seconds() < 10
 
 
 def test_a_stopping_job_whose_server_went_away_stops_in_the_next(database: Database, tmp_path: Path) -> None:
@@ -174,10 +174,9 @@ def test_a_job_that_never_ran_stops_at_once(database: Database) -> None:
 
 def test_a_process_that_is_paused_is_killed_and_the_job_goes_on(database: Database, tmp_path: Path) -> None:
     job = make(database, "count", {"to": 8, "pause": 0.1})
-    with serving(database, tmp_path, kind(sample.count), timing=Timing(tick=0.05, lease=1.0, backoff=0.05)) as service:
+    with serving(database, tmp_path, kind(sample.count), timing=Timing(tick=0.05, lease=1.0, backoff=0.05)):
         until(lambda: (look(database, job).done or 0) >= 2, "it never got to step 2")
-        (process,) = [attempt.process for attempt in service._supervisor._attempts.values()]
-        os.kill(process.pid, signal.SIGSTOP)  # type: ignore[attr-defined]  # a real process has one
+        os.kill(look(database, job).state["pid"], signal.SIGSTOP)
         done = ended(database, job)
     assert done.result["steps"] == list(range(1, 9))
 

@@ -39,55 +39,61 @@ class Service:
         timing: Timing | None = None,
         kinds: Mapping[str, Kind] | None = None,
     ) -> None:
+        self._database = database
+        self._logs = logs
+        self._at_once = at_once
+        self._clock = clock
         self._timing = timing or Timing()
-        self._processes = Processes(logs, self._timing.lease)
         self._kinds = _limited(registered() if kinds is None else kinds, limits or {})
-        self._supervisor = Supervisor(
-            database,
+        self._closing = threading.Event()
+        self._processes: Processes | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Nothing is started where no room has jobs, or the settings leave them to other servers."""
+        if not self._kinds or self._at_once == 0:
+            return
+        self._processes = processes = Processes(self._logs, self._timing.lease)
+        supervisor = Supervisor(
+            self._database,
             self._kinds,
-            self._processes.start,
+            processes.start,
             name=f"{socket.gethostname()}:{os.getpid()}",
-            at_once=at_once,
-            clock=clock,
+            at_once=self._at_once,
+            clock=self._clock,
             monotonic=time.monotonic,
             random=Random(secrets.randbits(64)),  # noqa: S311 - only for pauses
             timing=self._timing,
         )
-        self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Nothing is started where no room has jobs."""
-        if self._kinds:
-            self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
-            self._thread.start()
+        self._thread = threading.Thread(target=self._run, args=(supervisor, processes), name="jobs", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """Ends the processes of all jobs and gives the jobs back; they go on from their last checkpoint."""
         self._closing.set()
-        self._processes.wake()
-        if self._thread is not None:
+        if self._thread is not None and self._processes is not None:
+            self._processes.wake()
             self._thread.join()
-        self._processes.close()
+            self._processes.close()
 
-    def _run(self) -> None:
+    def _run(self, supervisor: Supervisor, processes: Processes) -> None:
         due = time.monotonic()
         unheard: deque[tuple[Hold, Mapping[str, Any]]] = deque()
         while not self._closing.is_set():
             try:
-                messages, ended = self._processes.receive(0.0 if unheard else due - time.monotonic())
+                messages, ended = processes.receive(0.0 if unheard else due - time.monotonic())
                 unheard.extend(messages)
                 while unheard:
-                    self._supervisor.heard(*unheard.popleft())
+                    supervisor.heard(*unheard.popleft())
                 if ended or time.monotonic() >= due:
-                    self._supervisor.tick()
+                    supervisor.tick()
                     due = time.monotonic() + self._timing.tick
             except Exception:
                 # What goes wrong with one job must not end all of them; leases run out if it goes on.
                 logger.exception("unhandled while running jobs")
                 due = time.monotonic() + self._timing.tick
                 self._closing.wait(0.1)
-        self._supervisor.close()
+        supervisor.close()
 
 
 def _limited(kinds: Mapping[str, Kind], limits: Mapping[str, int]) -> dict[str, Kind]:

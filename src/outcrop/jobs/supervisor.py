@@ -120,6 +120,7 @@ class Supervisor:
         self._random = random
         self._timing = timing or Timing()
         self._attempts: dict[Hold, Attempt] = {}
+        self._trouble = ""
 
     @property
     def held(self) -> list[Job]:
@@ -179,7 +180,7 @@ class Supervisor:
                     if statuses[hold] is not None:
                         claims.say(transaction, hold, list(attempt.lines))
         except Exception as problem:
-            logger.warning("the leases of jobs could not be renewed: %s", problem)
+            self._in_trouble(f"the leases of jobs could not be renewed: {problem}")
             return
         for hold, status in statuses.items():
             attempt = self._attempts[hold]
@@ -282,8 +283,9 @@ class Supervisor:
             try:
                 job = claims.claim(self._database, free, self._name, self._clock(), self._lease, sorted(full))
             except Exception as problem:
-                logger.warning("no job could be claimed: %s", problem)
+                self._in_trouble(f"no job could be claimed: {problem}")
                 return
+            self._trouble = ""
             if job is None:
                 return
             self._begin(job, self._kinds[job.kind], began)
@@ -328,6 +330,12 @@ class Supervisor:
         except Exception as problem:
             logger.warning("could not %s job %s: %s", what, job.id, problem)
             return None
+
+    def _in_trouble(self, words: str) -> None:
+        """Said once, not each second for as long as the database is away."""
+        if words != self._trouble:
+            self._trouble = words
+            logger.warning("%s", words)
 
     def _backoff(self, crashes: int) -> timedelta:
         longest = min(self._timing.backoff * 2**crashes, self._timing.longest_backoff)
