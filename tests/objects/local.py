@@ -8,13 +8,14 @@ from pathlib import Path
 
 from outcrop.objects.local.store import LocalStore
 from outcrop.store.database import Database
+from tests.stores import store_at
 
 ACCOUNT = "111122223333"
 
 
 @contextmanager
 def database_in(home: Path) -> Iterator[Database]:
-    database = Database.open(home / "outcrop.db")
+    database = Database.open(store_at(home))
     with database.transaction() as transaction:
         for account in (ACCOUNT, "999999999999"):
             transaction.execute("INSERT INTO accounts (id, created_at) VALUES (?, ?)", account, "2026-01-01T00:00:00Z")
