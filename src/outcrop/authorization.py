@@ -96,7 +96,7 @@ class Authorizer:
         if name.kind == "prompt":
             yield Check("bedrock:RenderPrompt", identifier, {})
             return
-        named = _model_arn(identifier, place)
+        named = self._model_arn(identifier, place)
         if ":prompt-router/" in named:
             yield Check(action, named, {})
             router = routers.named(self._database, place.account, place.region, identifier)
@@ -108,7 +108,7 @@ class Authorizer:
     def _behind(
         self, action: str, identifier: str, place: Place, keys: Mapping[str, tuple[str, ...]]
     ) -> Iterator[Check]:
-        named = _model_arn(identifier, place)
+        named = self._model_arn(identifier, place)
         yield Check(action, named, keys, owned=not self._catalogue.is_alias(identifier))
         source = self._source(identifier, place)
         if source is not None:
@@ -166,7 +166,12 @@ class Authorizer:
     def _named(self, operation: str, params: Mapping[str, Any], place: Place) -> Sequence[str]:
         resources = actions.resources_of(operation, params, place)
         model = actions.model_about(operation, params)
-        return resources if model is None else [_model_arn(model, place), *resources]
+        return resources if model is None else [self._model_arn(model, place), *resources]
+
+    def _model_arn(self, identifier: str, place: Place) -> str:
+        """What a model is called in policies: by the ARN of a provisioned model where that is its name."""
+        found = self._catalogue.provisioned(identifier, account=place.account, region=place.region)
+        return _model_arn(identifier, place) if found is None else found.arn
 
     def _foreign(self, arn: str, caller: Caller) -> bool:
         return arn != "*" and owner_of(arn) not in (None, caller.account) and not self._catalogue.is_alias(arn)

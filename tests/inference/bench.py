@@ -120,9 +120,17 @@ class Pool:
     def __init__(self, engines: Mapping[str, Prepared]) -> None:
         self.engines = engines
         self.broken: set[str] = set()
+        self.places: int | None = None
+        self.reserved: Mapping[str, Mapping[str, int]] = {}
 
     def get(self, model_id: str) -> Engine:
         return self.engines[model_id]
+
+    def reservable(self, model_id: str) -> int | None:
+        return self.places
+
+    def reserve(self, reserved: Mapping[str, Mapping[str, int]]) -> None:
+        self.reserved = reserved
 
     def capabilities(self, model_id: str) -> Capabilities:
         if model_id in self.broken:

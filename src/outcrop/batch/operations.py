@@ -103,6 +103,8 @@ def stop_model_invocation_job(ctx: Context, request: StopModelInvocationJobReque
 
 def _check_model(ctx: Context, request: CreateModelInvocationJobRequest) -> None:
     model = ctx.catalogue.resolve(request["modelId"], account=ctx.account, region=ctx.region)
+    if model.reservation is not None:
+        raise ValidationException("Batch inference is not supported for provisioned models.")
     if model.family == "imported":
         raise ValidationException("Batch inference is not supported for imported models.")
     if request.get("modelInvocationType") == "Converse" and not model.capabilities.chat:

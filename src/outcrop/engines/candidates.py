@@ -13,13 +13,17 @@ BREAK_SECONDS = 15.0
 
 @dataclass(slots=True)
 class Candidate:
-    """`open` gives the engine and `able` what it can do; both raise EngineError where it cannot be served at all."""
+    """`open` gives the engine and `able` what it can do; both raise EngineError where it cannot be served at all.
+
+    `overuse` is what `Admission.overuse` says there.
+    """
 
     name: str
     open: Callable[[], Engine]
     able: Callable[[], Capabilities]
     weight: float = 1.0
     fallback: bool = False
+    overuse: Callable[[], float] = lambda: 0.0
     broken_until: float = field(default=0.0, init=False)
 
 
@@ -37,14 +41,17 @@ class Candidates:
         return iter(self._all)
 
     def order(self, first: str | None = None) -> list[Candidate]:
-        """By weight, then the fallbacks; those that failed lately come last. `first` is the engine to stay with."""
+        """By weight, then the fallbacks; those that failed lately come last. `first` is the engine to stay with.
+
+        Under a reservation, where its places are free, or least overrun.
+        """
         left = [candidate for candidate in self._all if not candidate.fallback]
         order = []
         while left:
             order.append(left.pop(self._drawn([candidate.weight for candidate in left])))
         order += [candidate for candidate in self._all if candidate.fallback]
         now = self._clock()
-        return sorted(order, key=lambda candidate: (candidate.broken_until > now, candidate.name != first))
+        return sorted(order, key=lambda one: (one.broken_until > now, one.overuse(), one.name != first))
 
     def _drawn(self, weights: Sequence[float]) -> int:
         rest = self._pick() * sum(weights)

@@ -29,6 +29,7 @@ from outcrop.engines.engine import (
     Usage,
     native,
 )
+from outcrop.engines.reserving import Reservations, reservable, spread
 from outcrop.engines.supervisor import Supervisor
 from outcrop.engines.unhurried import Unhurried
 from outcrop.settings import EngineSettings, ModelSpec, engines_of
@@ -129,6 +130,9 @@ class Engines:
         self._room = asyncio.Lock()
         self._sweeper: asyncio.Task[None] | None = None
         self._warming: set[asyncio.Task[None]] = set()
+        self._reserved: Reservations = {}
+        self._reserving: Reservations = self._reserved
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._pooled: dict[str, Engine] = {
             name: _Pooled(self, entry, entry.engine)
             for name, entry in self._entries.items()
@@ -157,10 +161,15 @@ class Engines:
                     partial(self.capabilities, spec.id),
                     inner.weight,
                     inner.fallback,
+                    partial(self._overuse, spec.id),
                 )
                 for spec, inner in pairs
             ],
         )
+
+    def _overuse(self, model_id: str) -> float:
+        self._keep_reserved()
+        return self._entries[model_id].admission.overuse()
 
     def get(self, model_id: str) -> Engine:
         """EngineError if the model cannot be served at all."""
@@ -182,6 +191,38 @@ class Engines:
         found = [_room(one) for one in engines_of(spec) or (spec,)]
         return None if None in found else sum(filter(None, found))
 
+    def reservable(self, model_id: str) -> int | None:
+        """How many places of the model's engines may be reserved; None: they have no known number."""
+        return reservable([_room(entry.spec) for entry in self._engines_of(self._entries[model_id].spec)])
+
+    def reserve(self, reserved: Reservations) -> None:
+        """From now on these places are kept, and no others. From any thread; those who wait feel it soon, all others at once."""
+        if reserved == self._reserved:
+            return
+        self._reserved = reserved
+        if self._loop is not None:
+            # A server that is being shut down has no need of it.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._keep_reserved)
+
+    def _keep_reserved(self) -> None:
+        """On the loop, which admissions belong to."""
+        if self._reserving is self._reserved:
+            return
+        self._reserving = reserved = self._reserved
+        for model in self._models:
+            entries = [entry for entry in self._engines_of(model) if _room(entry.spec) is not None]
+            shares = spread(reserved.get(model.id, {}), [_room(entry.spec) or 1 for entry in entries])
+            for entry, places in zip(entries, shares, strict=True):
+                if entry.engine is not None:
+                    entry.admission.reserve(places)
+
+    def _engines_of(self, spec: ModelSpec) -> list[_Entry]:
+        """Its several engines, fallbacks last, or its one."""
+        pairs = zip(engines_of(spec), spec.engines, strict=True)
+        several = sorted(pairs, key=lambda pair: pair[1].fallback)
+        return [self._entries[inner.id] for inner, _ in several] or [self._entries[spec.id]]
+
     def status(self) -> list[dict[str, object]]:
         return [self._status(self._entries[model.id]) for model in self._models]
 
@@ -190,6 +231,8 @@ class Engines:
         status["requests"] = entry.users
         status["waiting"] = entry.admission.waiting
         status["turned_away"] = entry.admission.turned_away
+        if entry.admission.reserved:
+            status["reserved"] = entry.admission.reserved
         if inner := [self._status(self._entries[spec.id]) for spec in engines_of(entry.spec)]:
             # One that lives is enough.
             states = [one["state"] for one in inner if one["state"] != "failed"]
@@ -203,6 +246,7 @@ class Engines:
 
     async def prewarm(self) -> None:
         """Begin to load what is to be loaded before the first request, and to look for idle engines."""
+        self._loop = asyncio.get_running_loop()
         self._sweeper = asyncio.create_task(self._sweep())
         for entry in self._entries.values():
             # A remote server is only asked what it serves.
@@ -293,6 +337,7 @@ class _Pooled:
     async def _admitted(self) -> Callable[[], None]:
         """Waits for room; what it gives gives the room back."""
         entry = self._entry
+        self._engines._keep_reserved()
         entry.users += 1
         try:
             admitted = await entry.admission.enter()

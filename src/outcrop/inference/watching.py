@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 
 from outcrop.context import Context
 from outcrop.engines import attempts
+from outcrop.engines.admission import ask_under
 from outcrop.engines.engine import ChatRequest, CompletionRequest, EngineError, Finish, Reasoning, Text, Usage
 from outcrop.errors import AwsError
 from outcrop.models.model import Model
@@ -20,8 +21,10 @@ GONE = "ClientDisconnected"
 async def begun(ctx: Context, model: Model, request: ChatRequest | CompletionRequest | None) -> Generation | None:
     """None where nobody watches or counts. `request` is None for embeddings and for bodies that are not read here.
 
-    ThrottlingException where a quota is used up.
+    ThrottlingException where a quota is used up; quotas are of on-demand requests. From here on, in this task, engines are
+    asked under the model's reservation.
     """
+    ask_under(model.reservation)
     observer, quotas = ctx.parts.observer, ctx.parts.quotas
     if observer is None and quotas is None:
         return None
@@ -29,7 +32,7 @@ async def begun(ctx: Context, model: Model, request: ChatRequest | CompletionReq
     if observer is not None:
         asked = Asked(ctx.account, ctx.region, model.id, request, ctx.request_id, ctx.traceparent)
         watching.append(observer.generation(asked))
-    if quotas is not None and quotas.hold(ctx.account, model.id):
+    if quotas is not None and model.reservation is None and quotas.hold(ctx.account, model.id):
         with failing(together(watching)):
             watching.append(await _reserved(ctx, model, quotas, request))
     return together(watching)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from outcrop.engines.engine import Capabilities, EngineError
 from outcrop.engines.loopback import leaves_this_machine
-from outcrop.errors import ServiceUnavailableException, ValidationException
-from outcrop.models import aliases, families, profiles
+from outcrop.errors import ResourceNotFoundException, ServiceUnavailableException, ValidationException
+from outcrop.models import aliases, families, profiles, throughput
 from outcrop.models.identifiers import Identifier, parse, without_geography
 from outcrop.models.model import Model
 from outcrop.models.specs import all_specs
+from outcrop.models.throughput import Reserved, Throughput
 from outcrop.settings import HOUSE_MODEL, FamilyName, ModelSpec, Settings, SettingsError, engines_of
 
 if TYPE_CHECKING:
@@ -41,18 +44,24 @@ class Catalogue:
         self._engines = engines
         self._profiles: dict[tuple[str, str, str], tuple[str, str]] = {}
         check_settings(settings)
+        # Who reads older rows must not put them in the place of newer ones.
+        self._refreshing = threading.Lock()
         # The version is asked before what it is the version of, here and in `refresh`.
         self._version = database.version()
         self._aliases = aliases.collect(self._configured, aliases.stored(database))
+        self._reserved = self._reserve()
         self._checked = time.monotonic()
 
     def resolve(self, identifier: str, *, account: str, region: str) -> Model:
         """The model that answers for `identifier` when `account` calls in `region`.
 
-        ValidationException in Bedrock's words if there is none. Another account's profile does not exist.
+        ValidationException in Bedrock's words if there is none, ResourceNotFoundException for an unknown provisioned model.
+        Another account's profile or provisioned model does not exist.
         """
         self._refresh()
         name = parse(identifier)
+        if (provisioned := self.provisioned(identifier, account=account, region=region)) is not None:
+            return self._model_of(provisioned)
         if name.kind == "prompt":
             raise ValidationException(
                 "Prompts as models are not built in this version of Outcrop. Give the ID or ARN of a model."
@@ -60,11 +69,41 @@ class Catalogue:
         found = self._answering(name, identifier, account, region)
         if found is None:
             self.refresh()
+            if (provisioned := self.provisioned(identifier, account=account, region=region)) is not None:
+                return self._model_of(provisioned)
             found = self._answering(name, identifier, account, region)
+        if found is None and name.kind == "provisioned-model":
+            raise ResourceNotFoundException(
+                f"Could not resolve the foundation model from the model identifier: {identifier}"
+            )
         if found is None:
             raise invalid_identifier()
         self._check_on_demand(name, *found)
         return self._model(*found)
+
+    def provisioned(self, identifier: str, *, account: str, region: str) -> Throughput | None:
+        """The account's provisioned throughput of that ARN or name. Models and exact aliases count before names."""
+        name = parse(identifier)
+        if name.kind == "provisioned-model" and name.arn is not None:
+            own = (name.arn.account, name.arn.region) == (account, region)
+            return self._reserved.of_id(account, region, name.name) if own else None
+        if name.kind != "id" or name.name in self._specs or name.name in self._aliases.exact:
+            return None
+        return self._reserved.of_name(account, region, name.name)
+
+    def reserved(self) -> Reserved:
+        """All provisioned throughput as it is now."""
+        self.refresh()
+        return self._reserved
+
+    def reserved_of(self, rows: Sequence[Throughput]) -> Reserved:
+        """The same, if these rows were all."""
+        return Reserved(rows, self._named, self._engines.reservable)
+
+    def _reserve(self) -> Reserved:
+        reserved = self.reserved_of(throughput.everything(self._database))
+        self._engines.reserve(reserved.places)
+        return reserved
 
     def find(self, name: str) -> Model | None:
         """The model that the id `name` (a model's, an alias, or a system-defined profile's) means."""
@@ -102,12 +141,14 @@ class Catalogue:
 
     def refresh(self) -> None:
         """Look now whether anybody wrote to the database."""
-        self._checked = time.monotonic()
-        version = self._database.version()
-        if version != self._version:
-            self._version = version
-            self._profiles = {}
-            self._aliases = aliases.collect(self._configured, aliases.stored(self._database))
+        with self._refreshing:
+            self._checked = time.monotonic()
+            version = self._database.version()
+            if version != self._version:
+                self._version = version
+                self._profiles = {}
+                self._aliases = aliases.collect(self._configured, aliases.stored(self._database))
+                self._reserved = self._reserve()
 
     def _check_on_demand(self, name: Identifier, model_id: str, called: str) -> None:
         """ValidationException for a plain id of a model that answers through profiles only."""
@@ -163,6 +204,14 @@ class Catalogue:
                 return None
             known[key] = source, called
         return known[key]
+
+    def _model_of(self, provisioned: Throughput) -> Model:
+        """ServiceUnavailableException if the engines keep no places for it."""
+        reserved = self._reserved
+        model_id, problem = reserved.model_of(provisioned), reserved.problem(provisioned)
+        if model_id is None or problem is not None:
+            raise ServiceUnavailableException(f"The provisioned model {provisioned.arn} is not in service. {problem}")
+        return replace(self._model(model_id, provisioned.model_name), reservation=provisioned.id)
 
     def _model(self, model_id: str, called: str | None = None) -> Model:
         """As it is now: an engine may learn at its start how long its context is, or whether it can count."""

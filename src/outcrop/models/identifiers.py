@@ -15,7 +15,13 @@ from outcrop.identity import arns
 GEOGRAPHIES = ("us-gov", "us", "eu", "apac", "jp", "au", "ca", "global")
 
 Kind: TypeAlias = Literal[
-    "id", "foundation-model", "inference-profile", "application-inference-profile", "prompt", "other"
+    "id",
+    "foundation-model",
+    "inference-profile",
+    "application-inference-profile",
+    "provisioned-model",
+    "prompt",
+    "other",
 ]
 
 
@@ -44,6 +50,8 @@ def parse(text: str) -> Identifier:
         return Identifier("inference-profile", names["model"], arn)
     if kind == "application-inference-profile":
         return Identifier("application-inference-profile", names["id12"], arn)
+    if kind == "provisioned-model":
+        return Identifier("provisioned-model", names["id12"], arn)
     return Identifier("prompt" if kind in ("prompt", "prompt-version") else "other", text, arn)
 
 

@@ -15,6 +15,7 @@ class Model:
 
     `family` is the form of its native bodies, a name of `models/families.py`. It follows the name that the caller used:
     who calls `meta.llama3-...` sends Llama's bodies, whatever model that is an alias for. `quality` is the settings'.
+    `reservation` is the id of the provisioned throughput by which the caller named it.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Model:
     latency_optimized: bool = False
     family: FamilyName = "anthropic"
     quality: float | None = None
+    reservation: str | None = None
 
     def arn(self, region: str) -> str:
         return arns.build("foundation-model", region, "", model=self.id)

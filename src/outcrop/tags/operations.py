@@ -8,7 +8,7 @@ from outcrop import jobs
 from outcrop.context import Context
 from outcrop.errors import ResourceNotFoundException
 from outcrop.identity import arns
-from outcrop.models import profiles, routers
+from outcrop.models import profiles, routers, throughput
 from outcrop.shapes.bedrock import (
     ListTagsForResourceRequest,
     ListTagsForResourceResponse,
@@ -69,6 +69,10 @@ def _prompt_router(ctx: Context, names: Mapping[str, str]) -> bool:
     return routers.find(ctx.database, ctx.account, ctx.region, names["id12"]) is not None
 
 
+def _provisioned_model(ctx: Context, names: Mapping[str, str]) -> bool:
+    return throughput.find(ctx.database, ctx.account, ctx.region, names["id12"]) is not None
+
+
 def _job(ctx: Context, kind: str, names: Mapping[str, str]) -> bool:
     job = jobs.find(ctx.database, ctx.account, ctx.region, kind, names["id12"])
     return job is not None and job.id == names["id12"]
@@ -78,6 +82,7 @@ def _job(ctx: Context, kind: str, names: Mapping[str, str]) -> bool:
 _KINDS: Mapping[str, Exists] = {
     "application-inference-profile": _inference_profile,
     "prompt-router": _prompt_router,
+    "provisioned-model": _provisioned_model,
     "model-invocation-job": lambda ctx, names: _job(ctx, "model-invocation-job", names),
     "async-invoke": lambda ctx, names: _job(ctx, "async-invoke", names),
 }
