@@ -66,6 +66,13 @@ def test_a_job_that_was_given_back_goes_on_elsewhere(database: Database, tmp_pat
     assert done.result["steps"] == [1, 2, 3, 4, 5, 6]
 
 
+def test_an_attempt_knows_its_job(database: Database, tmp_path: Path) -> None:
+    job = make(database, "tell_all", {"a": ["ü", None, 1.5]})
+    with serving(database, tmp_path, kind(sample.tell_all)):
+        done = ended(database, job)
+    assert done.result == [job.id, sample.ACCOUNT, sample.REGION, 1, {"a": ["ü", None, 1.5]}, None]
+
+
 def test_a_refusal_fails_at_once_with_its_reason(database: Database, tmp_path: Path) -> None:
     job = make(database, "refuse")
     with serving(database, tmp_path, kind(sample.refuse)):

@@ -36,7 +36,7 @@ class Recorded:
 
 
 def work(channel: Recorded, input_: Any = None, state: Any = None, seconds: Callable[[], float] = lambda: 0.0) -> Work:
-    return Work("some-job", input_, state, 3, channel, seconds)
+    return Work("some-job", input_, state, 3, channel, account="1" * 12, region="us-east-1", monotonic=seconds)
 
 
 def test_progress_is_said_a_few_times_a_second_and_before_each_checkpoint() -> None:

@@ -182,6 +182,8 @@ def _given(job: Job, kind: Kind, lease: float) -> bytes:
         {
             "run": kind.run,
             "id": job.id,
+            "account": job.account,
+            "region": job.region,
             "input": job.input,
             "state": job.state,
             "attempt": job.fence,

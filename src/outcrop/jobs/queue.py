@@ -86,16 +86,15 @@ def create(
 
 def find(database: Database | Transaction, account: str, region: str, kind: str, job_id: str) -> Job | None:
     """The job with this id, or the newest that has this name."""
-    row = database.one(
-        "SELECT * FROM jobs WHERE account_id = ? AND region = ? AND kind = ? AND (id = ? OR name = ?) "
-        "ORDER BY CASE id WHEN ? THEN 0 ELSE 1 END, created_at DESC LIMIT 1",
-        account,
-        region,
-        kind,
-        job_id,
-        job_id,
-        job_id,
-    )
+    place = (account, region, kind)
+    row = database.one("SELECT * FROM jobs WHERE id = ? AND account_id = ? AND region = ? AND kind = ?", job_id, *place)
+    if row is None:
+        row = database.one(
+            "SELECT * FROM jobs WHERE account_id = ? AND region = ? AND kind = ? AND name = ? "
+            "ORDER BY created_at DESC LIMIT 1",
+            *place,
+            job_id,
+        )
     return None if row is None else job_of(row)
 
 

@@ -55,7 +55,8 @@ class Channel(Protocol):
 
 
 class Work:
-    """One attempt at a job. `input` is what it was created with, `state` its last checkpoint or None: JSON values.
+    """One attempt at a job of an account in a region. `input` is what it was created with, `state` its last checkpoint or
+    None: JSON values.
 
     `attempt` is the fencing number: no other attempt at this job has or will have it. Whatever the job writes elsewhere
     than in its checkpoint goes under a name that holds it, and counts once a checkpoint or the outcome names it. So an
@@ -69,9 +70,14 @@ class Work:
         state: Any,
         attempt: int,
         channel: Channel,
+        *,
+        account: str,
+        region: str,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.id = job_id
+        self.account = account
+        self.region = region
         self.input = input_
         self.state = state
         self.attempt = attempt

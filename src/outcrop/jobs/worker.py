@@ -76,7 +76,8 @@ def main() -> None:
     os.nice(5)
     channel = SocketChannel(socket.socket(fileno=int(sys.argv[1])), given["stopping"])
     threading.Thread(target=channel.beat, args=(given["lease"] / BEATS_PER_LEASE,), daemon=True).start()
-    work = Work(given["id"], given["input"], given["state"], given["attempt"], channel)
+    place = {"account": given["account"], "region": given["region"]}
+    work = Work(given["id"], given["input"], given["state"], given["attempt"], channel, **place)
     message = _outcome(given["run"], work)
     with contextlib.suppress(Lost):
         work.flush()
