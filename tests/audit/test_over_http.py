@@ -71,7 +71,7 @@ def test_each_call_once(home: Path) -> None:
         ("openai.CreateChatCompletion", None),
         ("openai.CreateChatCompletion", "Unauthenticated"),
         ("Unknown", "UnknownOperationException"),
-        ("sts", None),
+        ("GetCallerIdentity", None),
     ]
     assert found[0]["requestParameters"] == {"modelId": MODEL}
     assert found[4]["requestParameters"] == {"model": MODEL}
