@@ -6,12 +6,15 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
 
 import pytest
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from outcrop.errors import AwsError
 from outcrop.identity import accounts, sts
@@ -47,8 +50,6 @@ def refused(door: Door, caller: Caller, role_arn: str, **more: str) -> AwsError:
 
 
 def quoted(document: Any) -> str:
-    from urllib.parse import quote
-
     return quote(json.dumps(document))
 
 
@@ -318,6 +319,41 @@ def test_the_doors_errors_in_the_old_names(code: str, old: str) -> None:
     tree = ElementTree.fromstring(body)  # noqa: S314 - our own
     assert tree.findtext("sts:Error/sts:Code", namespaces=XML) == old
     assert tree.findtext("sts:Error/sts:Message", namespaces=XML) == "<&>"
+
+
+NAMES = st.sampled_from(
+    ["Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds", "Policy", "ExternalId", "Tags.member.1.Key",
+     "Tags.member.1.Value", "Tags.member.2.Key", "PolicyArns.member.1.arn", "TokenCode"]
+)  # fmt: skip
+
+
+def test_any_form_is_answered_or_refused(door: Door, admin: Caller) -> None:
+    service = Sts(door.database, door.vault, Access(door.database), door.clock)
+    role = make_role(door, "work").arn
+    values = st.text(max_size=12) | st.sampled_from([role, "AssumeRole", "2011-06-15", "job", "900", "{}", "aws:x"])
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.dictionaries(NAMES, values), st.binary(max_size=8))
+    def ask(form: dict[str, str], rest: bytes) -> None:
+        given = {"Action": "AssumeRole", "RoleArn": role, "RoleSessionName": "job", **form}
+        request = HttpRequest("POST", "/", "", [], urlencode(given).encode() + rest)
+        sts.name_of(request)
+        try:
+            body = service.answer(admin, request, "us-east-1", "r")
+        except AwsError as problem:
+            _, body = sts.error(problem, "r")
+        ElementTree.fromstring(body)  # noqa: S314 - our own
+
+    ask()
+
+
+def test_an_endless_form_is_not_read(door: Door, admin: Caller) -> None:
+    service = Sts(door.database, door.vault, Access(door.database), door.clock)
+    request = HttpRequest("POST", "/", "", [], b"Action=GetCallerIdentity&" + b"a&" * sts.LONGEST)
+    with pytest.raises(AwsError) as caught:
+        service.answer(admin, request, "us-east-1", "r")
+    assert caught.value.status == 413
+    assert sts.name_of(request) == "Unknown"
 
 
 def test_no_secret_is_in_a_repr(door: Door, admin: Caller) -> None:

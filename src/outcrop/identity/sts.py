@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 VERSION = "2011-06-15"
+# Fifty tags and a session policy, escaped, are shorter. It is read before anybody is known.
+LONGEST = 256 * 1024
 
 # The door's errors have older names in the query protocol.
 _CODES: Mapping[str, str] = {
@@ -106,6 +108,8 @@ class Sts:
 
 def parameters(request: HttpRequest) -> dict[str, str]:
     """Of the query and the form; a ValidationError for a body that is none."""
+    if len(request.body) > LONGEST:
+        raise AwsError(f"The body is longer than {LONGEST} bytes.", code="RequestEntityTooLarge", status=413)
     try:
         body = request.body.decode("utf-8")
         pairs = [pair for text in (request.query, body) for pair in parse_qsl(text, keep_blank_values=True)]
