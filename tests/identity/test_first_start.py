@@ -83,7 +83,7 @@ def test_a_lost_key_file_stops_the_start_with_a_sentence(door: Door) -> None:
 
 
 def test_whoever_could_do_everything_before_there_were_policies_still_can(tmp_path: Path) -> None:
-    database = Database.open(tmp_path / "outcrop.db", up_to_date=False)
+    database = Database.open(store_at(tmp_path), up_to_date=False)
     with database.transaction() as transaction:
         migrate.make(transaction, 5)
         transaction.execute("INSERT INTO accounts (id, created_at) VALUES ('111122223333', '2026-01-01T00:00:00Z')")

@@ -15,7 +15,7 @@ from outcrop.errors import AccessDeniedException, AwsError, ValidationException
 from outcrop.identity import accounts, actions
 from outcrop.identity.access import Access
 from outcrop.identity.actions import Place
-from outcrop.identity.caller import Caller, Kind
+from outcrop.identity.caller import Caller, Kind, Session
 from outcrop.identity.policies import managed, rows
 from outcrop.models.operations.inference_profiles import create_inference_profile
 from outcrop.models.operations.prompt_routers import create_prompt_router
@@ -79,6 +79,23 @@ class Desk:
         with self.database.transaction() as transaction:
             rows.attach(transaction, caller.user_id, managed.ADMINISTRATOR)
         return caller
+
+    def session(self, *policies: dict[str, Any], tags: dict[str, str] | None = None, **role: Any) -> Caller:
+        """A session of a role that may do everything, or what the statement `allowed` says."""
+        self._made += 1
+        name = f"role{self._made}"
+        with self.database.transaction() as transaction:
+            made = accounts.add_role(transaction, ACCOUNT, name, rows.trust_of_account(ACCOUNT))
+            arn = managed.ADMINISTRATOR
+            if (allowed := role.get("allowed")) is not None:
+                document = json.dumps({"Version": "2012-10-17", "Statement": allowed})
+                arn = rows.put(transaction, ACCOUNT, name, document).arn
+            rows.attach(transaction, made.id, arn)
+            accounts.tag(transaction, made.id, role.get("tags_of_role", {}))
+        documents = tuple(json.dumps({"Version": "2012-10-17", "Statement": one}) for one in policies)
+        session = Session(made.id, made.arn, 0, 0, documents, role.get("policy_arns", ()), tuple((tags or {}).items()))
+        arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/job"
+        return Caller(ACCOUNT, arn, f"{made.id}:job", "ASIA", "sigv4", REGION, session)
 
     def refused(
         self,
@@ -341,6 +358,47 @@ def test_tags_of_requests_and_resources(desk: Desk) -> None:
     untags = desk.user(allow("bedrock:UntagResource", "*", **{"ForAnyValue:StringEquals": {"aws:TagKeys": "cost"}}))
     assert desk.refused(untags, "UntagResource", {"resourceARN": arn, "tagKeys": ["cost"]}) is None
     assert desk.refused(untags, "UntagResource", {"resourceARN": arn, "tagKeys": ["team"]}) is not None
+
+
+def test_an_administrator_with_limits_has_limits(desk: Desk) -> None:
+    """In whichever way: each of them must keep the short way from being taken."""
+    params = {"modelId": MODEL, "messages": MESSAGES}
+    bounded = desk.administrator()
+    with desk.database.transaction() as transaction:
+        user = accounts.user(transaction, ACCOUNT, bounded.arn.rpartition("/")[2])
+        accounts.set_boundary(transaction, user, managed.PREFIX + "AmazonBedrockReadOnly")
+    for caller, reason in (
+        (bounded, "no permissions boundary allows"),
+        (desk.user(allow("*"), deny("bedrock:InvokeModel")), "explicit deny in an identity-based policy"),
+        (desk.session(policy_arns=(managed.PREFIX + "AmazonBedrockReadOnly",)), "no session policy allows"),
+        (desk.session(allow("bedrock:List*")), "no session policy allows"),
+        (desk.session(policy_arns=(f"arn:aws:iam::{ACCOUNT}:policy/gone",)), "no session policy allows"),
+    ):
+        assert reason in (desk.refused(caller, "Converse", params, service="bedrock-runtime") or "")
+        assert desk.authorizer.access.unrestricted(caller) is False
+    for free in (desk.administrator(), desk.session()):
+        assert desk.refused(free, "Converse", params, service="bedrock-runtime") is None
+        assert desk.authorizer.access.unrestricted(free) is True
+
+
+def test_what_is_known_of_a_session(desk: Desk) -> None:
+    """Its tags win over those of its role, and it has no user's name."""
+    red = allow("bedrock:InvokeModel", "*", StringEquals={"aws:PrincipalTag/team": "red"})
+    for of_session, of_role, holds in (
+        ({"team": "red"}, {"team": "blue"}, True),
+        ({"Team": "red"}, {"team": "blue"}, True),
+        ({}, {"team": "red"}, True),
+        ({"team": "blue"}, {"team": "red"}, False),
+    ):
+        caller = desk.session(allowed=red, tags=of_session, tags_of_role=of_role)
+        assert (desk.converse(caller, MODEL) is None) is holds
+    for condition in (
+        {"StringEquals": {"aws:PrincipalType": "AssumedRole"}},
+        {"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/role*"}},
+        {"StringLike": {"aws:userid": "AROA*:job"}},
+        {"Null": {"aws:username": "true", "aws:TokenIssueTime": "false"}},
+    ):
+        assert desk.converse(desk.session(allowed=allow("bedrock:*", "*", **condition)), MODEL) is None
 
 
 def test_api_keys_need_their_own_permission(desk: Desk) -> None:
