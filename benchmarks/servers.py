@@ -55,7 +55,7 @@ def _wait(url: str, started: subprocess.Popen[bytes], log: Path, seconds: float)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if started.poll() is not None:
-            raise SystemExit(f"{started.args} ended early:\n{log.read_text()[-2000:]}")
+            raise SystemExit(f"{started.args!r} ended early:\n{log.read_text()[-2000:]}")
         try:
             urllib.request.urlopen(url, timeout=1)  # noqa: S310 - loopback
             return
@@ -63,7 +63,7 @@ def _wait(url: str, started: subprocess.Popen[bytes], log: Path, seconds: float)
             return
         except OSError:
             time.sleep(0.02)
-    raise SystemExit(f"{started.args} did not answer on {url}:\n{log.read_text()[-2000:]}")
+    raise SystemExit(f"{started.args!r} did not answer on {url}:\n{log.read_text()[-2000:]}")
 
 
 @contextlib.contextmanager

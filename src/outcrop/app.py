@@ -5,37 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import hashlib
 import inspect
 import logging
 import os
 import signal
 import sys
-import time
-import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import orjson
 
-from outcrop.audit.record import Event as AuditEvent
 from outcrop.audit.trail import Trail
 from outcrop.authorization import Authorizer
 from outcrop.batch.async_run import AsyncRun
 from outcrop.batch.run import BatchRun
 from outcrop.batch.service import Service as BatchService
 from outcrop.batch.submitted import ASYNC, BATCH
-from outcrop.compatible.endpoint import Answered, Asking, Endpoint, Event, unauthenticated
+from outcrop.books import Books
+from outcrop.call import Call, body_hash, model_named
+from outcrop.compatible.endpoint import Asking, Endpoint, unauthenticated
 from outcrop.compatible.routes import Routes
 from outcrop.context import Context, Parts
 from outcrop.engines import attempts
 from outcrop.engines.admission import ask_as
 from outcrop.engines.cores import usable_cores
 from outcrop.engines.pool import Engines
-from outcrop.errors import AwsError, InternalServerException, NotBuiltException, ServiceUnavailableException
+from outcrop.errors import AwsError, NotBuiltException
+from outcrop.health import health
 from outcrop.identity import sts
 from outcrop.identity.access import Access
 from outcrop.identity.authenticate import Authenticator
@@ -54,6 +52,7 @@ from outcrop.objects.door.door import ObjectsDoor, Told
 from outcrop.objects.door.signatures import Signatures
 from outcrop.objects.places import Places
 from outcrop.quotas.quotas import Quotas
+from outcrop.replies import aws_reply, compatible_reply, encoded, error_reply, internal, unavailable
 from outcrop.request import HttpRequest
 from outcrop.serve.asgi import (
     ClientGone,
@@ -71,15 +70,11 @@ from outcrop.settings import Settings, database_of, home, load
 from outcrop.store.database import Database, DatabaseError
 from outcrop.store.keyfile import Vault
 from outcrop.telemetry.setup import observer
-from outcrop.wire.model import Operation, load_services
+from outcrop.wire.model import load_services
 from outcrop.wire.operations import registered
 from outcrop.wire.routes import Router
-from outcrop.wire.write import write_error, write_event, write_exception, write_response
 
 Handler = Callable[[Context, dict[str, Any]], Any]
-
-# Hashing a body this large takes longer than handing it to a thread.
-HASH_IN_THREAD_BYTES = 256 * 1024
 
 logger = logging.getLogger("outcrop.app")
 
@@ -176,8 +171,9 @@ class App:
         self.compatible = Routes()
         delivery = Delivery(self.parts.objects.of, self.parts.clock)
         self.invocations = Invocations(Configurations(database), delivery)
-        self.log = RequestLog(settings.server.log)
-        self.trail = Trail(folder / "audit", vault, self.parts.clock) if settings.audit.enabled else None
+        trail = Trail(folder / "audit", vault, self.parts.clock) if settings.audit.enabled else None
+        log = RequestLog(settings.server.log)
+        self.books = Books(log, trail, self.parts.observer, self.parts.clock, settings.region)
 
     async def answer(self, request: HttpRequest, call: Call) -> Reply:
         """The order of everything, once."""
@@ -188,7 +184,7 @@ class App:
         operation, labels = self.router.find(request.method, request.raw_path, request.query)
         call.operation, call.labels = operation, labels
         call.caller = caller = self.authenticator.authenticate(
-            request, operation.service, body_hash=await _body_hash(request.body)
+            request, operation.service, body_hash=await body_hash(request.body)
         )
         params = operation.read(request, labels)
         operation.check(params)
@@ -211,7 +207,7 @@ class App:
             raise
         if invocation is not None:
             response = invocation.answered(response)
-        return _reply(operation, response, context, call)
+        return aws_reply(operation, response, context, call)
 
     async def _answer_compatible(
         self, endpoint: Endpoint, labels: dict[str, str], request: HttpRequest, call: Call
@@ -220,16 +216,16 @@ class App:
         call.endpoint = endpoint
         try:
             call.caller = caller = self.authenticator.authenticate(
-                endpoint.dialect.identified(request), "bedrock-runtime", body_hash=await _body_hash(request.body)
+                endpoint.dialect.identified(request), "bedrock-runtime", body_hash=await body_hash(request.body)
             )
         except AwsError as error:
             raise unauthenticated(error) from None
         asking = Asking(labels, request)
-        call.labels = {**labels, **_model_named(asking)}
+        call.labels = {**labels, **model_named(asking)}
         self.authorizer.check_compatible(caller, endpoint, asking, self._region(caller))
         context = self._context(caller, request, call)
         answered = await endpoint.handler(context, asking)
-        return _compatible_reply(endpoint, answered, context, call)
+        return compatible_reply(endpoint, answered, context, call)
 
     async def _answer_sts(self, request: HttpRequest, call: Call) -> Reply:
         """The token service has another protocol, for errors too."""
@@ -237,13 +233,13 @@ class App:
         status = 200
         try:
             call.caller = caller = self.authenticator.authenticate(
-                request, "sts", body_hash=await _body_hash(request.body)
+                request, "sts", body_hash=await body_hash(request.body)
             )
             body = self.sts.answer(caller, request, self._region(caller), call.request_id)
         except AwsError as error:
             call.error = error.code
             status, body = sts.error(error, call.request_id)
-        return Reply(status, _encoded([("content-type", "text/xml"), ("x-amzn-requestid", call.request_id)]), body)
+        return Reply(status, encoded([("content-type", "text/xml"), ("x-amzn-requestid", call.request_id)]), body)
 
     def _context(self, caller: Caller, request: HttpRequest, call: Call) -> Context:
         attempts.begin()
@@ -278,15 +274,13 @@ class App:
             body = await read_body(scope, receive, self.parts.settings.server.max_body_bytes)
             request = request_of(scope, body)
             watch = DisconnectWatch(receive)
-            if (reply := self._status(request)) is None:
+            if (reply := health(request, self.parts.engines, self.parts.database)) is None:
                 reply = await self.answer(request, call)
-                self._audit(scope, call)
+                self.books.audit(scope, call)
             status = reply.status
             await send_reply(reply, send)
         except AwsError as error:
-            call.error = error.code
-            self._audit(scope, call)
-            status = await self._send_error(error, call, send)
+            status = await self._refuse(error, scope, call, send)
         except ClientGone:
             call.error = "ClientDisconnected"
         except asyncio.CancelledError:
@@ -295,102 +289,38 @@ class App:
             call.error, status = "ClientDisconnected", 499
         except DatabaseError as problem:
             logger.error("%s", problem, extra={"request_id": call.request_id})
-            call.error = "ServiceUnavailableException"
-            self._audit(scope, call)
-            status = await self._send_error(_unavailable(call), call, send)
+            status = await self._refuse(unavailable(call), scope, call, send)
         except Exception:
             logger.exception("unhandled", extra={"request_id": call.request_id})
-            call.error = "InternalServerException"
-            self._audit(scope, call)
-            status = await self._send_error(_internal(call), call, send)
+            status = await self._refuse(internal(call), scope, call, send)
         finally:
             if call.name is not None:
-                self._audit(scope, call)
+                self.books.audit(scope, call)
             if watch is not None:
                 watch.end()
-            self._log(scope, call, status)
+            self.books.log(scope, call, status)
 
     async def _objects(self, scope: Scope, receive: Receive, send: Send, call: Call) -> None:
         """S3 has an order of its own, since what it takes and gives is not held in memory."""
 
         def record() -> None:
             call.objects, call.caller, call.error, call.labels = told.name, told.caller, told.error, told.labels
-            self._audit(scope, call)
+            self.books.audit(scope, call)
 
         told = Told(record)
         try:
             await self.objects.answer(scope, receive, send, call.request_id, told)
         finally:
             record()
-            self._log(scope, call, told.status)
+            self.books.log(scope, call, told.status)
 
-    async def _send_error(self, error: AwsError, call: Call, send: Send) -> int:
+    async def _refuse(self, error: AwsError, scope: Scope, call: Call, send: Send) -> int:
         call.error = error.code
-        if call.endpoint is not None:
-            status, headers, body = _compatible_error(call.endpoint, error, call.request_id)
-        else:
-            status, headers, body = write_error(call.operation, error, call.request_id)
+        self.books.audit(scope, call)
+        reply = error_reply(error, call)
         with contextlib.suppress(ConnectionError):
-            await send_reply(Reply(status, _encoded(headers), body), send)
-        return status
-
-    def _audit(self, scope: Scope, call: Call) -> None:
-        """Written down before the call is answered, once."""
-        if self.trail is None or call.audited:
-            return
-        call.audited = True
-        address = scope.get("client")
-        agent = next((value for name, value in scope["headers"] if name == b"user-agent"), None)
-        self.trail.write(
-            AuditEvent(
-                service="s3" if call.objects else "sts" if call.sts else "bedrock",
-                name=(call.name or "Unknown").removeprefix("s3."),
-                time=self.parts.clock(),
-                region=(call.caller.region if call.caller else None) or self.parts.settings.region,
-                request_id=call.request_id,
-                address=address[0] if address else None,
-                agent=None if agent is None else agent.decode("latin-1"),
-                caller=call.caller,
-                error=call.error,
-                labels=call.labels,
-            )
-        )
-
-    def _log(self, scope: Scope, call: Call, status: int) -> None:
-        seconds = time.perf_counter() - call.started
-        if self.parts.observer is not None:
-            self.parts.observer.request(call.name or "none", status, call.error, seconds)
-        tried = attempts.read()
-        self.log.write(
-            status=status,
-            operation=call.name,
-            ms=round(seconds * 1000, 2),
-            request_id=call.request_id,
-            account=call.caller.account if call.caller else None,
-            principal=call.caller.arn if call.caller else None,
-            error=call.error,
-            engines=[f"{engine}: {outcome}" for engine, outcome in tried] if len(tried) > 1 else None,
-            path=None if call.name else f"{scope['method']} {scope['raw_path'].decode('latin-1')[:200]}",
-        )
-
-    def _status(self, request: HttpRequest) -> Reply | None:
-        """`/health`: the server runs. `/ready`: 200 if database and engines could answer now, else 503; both unsigned."""
-        if request.method != "GET" or request.raw_path not in ("/health", "/ready"):
-            return None
-        engines = self.parts.engines.status()
-        ready, database = True, {}
-        if request.raw_path == "/ready":
-            database = {"database": "ready" if self._database_answers() else "failed"}
-            ready = "failed" not in (*database.values(), *(engine["state"] for engine in engines))
-        body = orjson.dumps({"status": "ok" if ready else "degraded", **database, "engines": engines})
-        return Reply(200 if ready else 503, [(b"content-type", b"application/json")], body)
-
-    def _database_answers(self) -> bool:
-        try:
-            self.parts.database.version()
-        except DatabaseError:
-            return False
-        return True
+            await send_reply(reply, send)
+        return reply.status
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -405,149 +335,11 @@ class App:
                 await asyncio.to_thread(self.jobs.close)
                 await asyncio.to_thread(self.batch.close)
                 await self.parts.engines.close()
-                if self.parts.observer is not None:
-                    self.parts.observer.close()
                 await asyncio.to_thread(self.invocations.delivery.close)
-                if self.trail is not None:
-                    self.trail.close()
+                await asyncio.to_thread(self.books.close)
                 self.parts.database.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
-
-
-class Call:
-    """What the log line says about a request."""
-
-    __slots__ = (
-        "audited",
-        "caller",
-        "endpoint",
-        "error",
-        "labels",
-        "objects",
-        "operation",
-        "request_id",
-        "started",
-        "sts",
-    )
-
-    def __init__(self) -> None:
-        self.started = time.perf_counter()
-        self.request_id = str(uuid.uuid4())
-        self.operation: Operation | None = None
-        self.labels: Mapping[str, str] = {}
-        self.audited = False
-        self.endpoint: Endpoint | None = None
-        self.sts: str | None = None
-        self.objects: str | None = None
-        self.caller: Caller | None = None
-        self.error: str | None = None
-
-    @property
-    def name(self) -> str | None:
-        if self.sts is not None:
-            return self.sts
-        if self.objects is not None:
-            return self.objects
-        if self.endpoint is not None:
-            return self.endpoint.name
-        return self.operation.name if self.operation else None
-
-
-def _model_named(asking: Asking) -> dict[str, str]:
-    """The model of a body, for the audit trail; a large body is not read for that alone."""
-    if not asking.request.body or len(asking.request.body) > HASH_IN_THREAD_BYTES:
-        return {}
-    with contextlib.suppress(AwsError):
-        model = asking.body().get("model")
-        return {"model": model} if isinstance(model, str) else {}
-    return {}
-
-
-async def _body_hash(body: bytes) -> str | None:
-    """SHA-256 of a large body, made off the loop; None lets the authenticator do it."""
-    if len(body) < HASH_IN_THREAD_BYTES:
-        return None
-    return await asyncio.to_thread(lambda: hashlib.sha256(body).hexdigest())
-
-
-def _reply(operation: Operation, response: dict[str, Any], context: Context, call: Call) -> Reply:
-    status, headers, body = write_response(operation, response)
-    headers.append(("x-amzn-requestid", call.request_id))
-    headers.extend(context.response_headers.items())
-    stream = operation.output_event_stream
-    if stream is None:
-        return Reply(status, _encoded(headers), body)
-    return Reply(status, _encoded(headers), _frames(operation, response[stream], call))
-
-
-async def _frames(
-    operation: Operation, events: AsyncIterator[dict[str, Any]], call: Call
-) -> AsyncGenerator[bytes, None]:
-    """Events as frames; an error after the first byte is an exception frame, and the last one."""
-    try:
-        async for event in events:
-            yield write_event(operation, event)
-    except AwsError as error:
-        call.error = error.code
-        yield write_exception(operation, error)
-    except Exception:
-        call.error = "InternalServerException"
-        logger.exception("unhandled in stream", extra={"request_id": call.request_id})
-        yield write_exception(operation, _internal(call))
-    finally:
-        if isinstance(events, AsyncGenerator):
-            await events.aclose()
-
-
-def _compatible_reply(endpoint: Endpoint, answered: Answered, context: Context, call: Call) -> Reply:
-    headers = [(endpoint.dialect.request_id_header(), call.request_id), ("x-amzn-requestid", call.request_id)]
-    headers.extend(context.response_headers.items())
-    if isinstance(answered, dict):
-        headers.append(("content-type", "application/json"))
-        return Reply(200, _encoded(headers), orjson.dumps(answered))
-    headers += [("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache")]
-    return Reply(200, _encoded(headers), _sent_events(endpoint, answered, call))
-
-
-async def _sent_events(
-    endpoint: Endpoint, events: AsyncGenerator[Event, None], call: Call
-) -> AsyncGenerator[bytes, None]:
-    """Server-sent events; an error after the first byte is an event, and the last one."""
-    dialect = endpoint.dialect
-    event: Event = {}
-    try:
-        async for event in events:
-            yield dialect.frame(event)
-        if end := dialect.end(event):
-            yield end
-    except AwsError as error:
-        call.error = error.code
-        yield dialect.failure(error, call.request_id)
-    except Exception:
-        call.error = "InternalServerException"
-        logger.exception("unhandled in stream", extra={"request_id": call.request_id})
-        yield dialect.failure(_internal(call), call.request_id)
-    finally:
-        await events.aclose()
-
-
-def _compatible_error(endpoint: Endpoint, error: AwsError, request_id: str) -> tuple[int, list[tuple[str, str]], bytes]:
-    status, body = endpoint.dialect.error(error, request_id)
-    headers = [(endpoint.dialect.request_id_header(), request_id), ("content-type", "application/json")]
-    return status, [*headers, ("x-amzn-requestid", request_id), *error.headers.items()], orjson.dumps(body)
-
-
-def _internal(call: Call) -> InternalServerException:
-    return InternalServerException(f"An internal error occurred. Request ID: {call.request_id}")
-
-
-def _unavailable(call: Call) -> ServiceUnavailableException:
-    return ServiceUnavailableException(f"The service is temporarily unavailable. Request ID: {call.request_id}")
-
-
-def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
 
 
 def _die_with_parent() -> None:
