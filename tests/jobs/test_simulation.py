@@ -14,7 +14,8 @@ import pytest
 from outcrop.jobs import claims
 from outcrop.jobs.claims import Hold
 from outcrop.store.database import Database, Transaction
-from tests.jobs.simulation import Violation, simulate
+from tests.jobs.simulated import Violation
+from tests.jobs.simulation import simulate
 from tests.stores import store_at
 
 POSTGRESQL = os.environ.get("OUTCROP_TEST_STORE") == "postgresql"

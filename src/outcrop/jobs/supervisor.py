@@ -7,16 +7,17 @@ nothing unless it is called, from one thread. So a test can run it under a seed,
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from outcrop.jobs import claims
-from outcrop.jobs.claims import Hold, Progress
+from outcrop.jobs.attempt import Attempt, Start
+from outcrop.jobs.claims import Hold
 from outcrop.jobs.job import Job
 from outcrop.jobs.kinds import Kind
 from outcrop.jobs.work import Outcome, failed, stopped
@@ -46,54 +47,6 @@ class Timing:
     stop: float = 7.0
     backoff: float = 1.0
     longest_backoff: float = 60.0
-
-
-class Process(Protocol):
-    """A job's process. One that could not be started has ended."""
-
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Never blocks and never fails; a process that is gone gets nothing."""
-
-    def ended(self) -> str | None:
-        """How it ended, in words; None while it lives."""
-
-    def kill(self) -> None:
-        """With all that it started; returns when it is gone. May be said twice."""
-
-
-Start = Callable[[Job, Kind], Process]
-
-
-@dataclass(slots=True)
-class Attempt:
-    """What the supervisor remembers of a job that it holds. Moments are on its monotonic clock.
-
-    `checkpoint` is one that could not be written yet, `ending` how it ended where that could not: an outcome, or a crash
-    in words.
-    """
-
-    job: Job
-    kind: Kind
-    process: Process
-    lease_ends: float
-    heard_at: float
-    moved_at: float
-    crashes: int
-    stop_by: float | None = None
-    progress: Progress | None = None
-    lines: deque[tuple[int, datetime, str]] = field(default_factory=lambda: deque(maxlen=claims.KEPT_LINES))
-    line_number: int = 0
-    checkpoint: Mapping[str, Any] | None = None
-    ending: Outcome | str | None = None
-
-    @property
-    def hold(self) -> Hold:
-        return Hold(self.job.id, self.job.fence)
-
-    def said(self) -> None:
-        """Its progress and lines are on disk."""
-        self.progress = None
-        self.lines.clear()
 
 
 class Supervisor:
@@ -138,24 +91,14 @@ class Supervisor:
         attempt = self._attempts.get(hold)
         if attempt is None or attempt.ending is not None:
             return
-        attempt.heard_at = self._monotonic()
-        if message["type"] != "beat":
-            attempt.moved_at = attempt.heard_at
-        match message["type"]:
-            case "progress":
-                attempt.progress = Progress(message["done"], message["total"], message["metrics"])
-            case "line":
-                attempt.line_number += 1
-                attempt.lines.append((attempt.line_number, self._clock(), message["line"]))
-            case "checkpoint":
-                attempt.checkpoint = message
-                self._write_checkpoint(attempt)
-            case "outcome":
-                attempt.ending = Outcome(message["status"], message["result"], message["reason"])
-                self._write_ending(attempt)
-            case "crash":
-                attempt.ending = str(message["problem"])
-                self._write_ending(attempt)
+        try:
+            attempt.hear(message, self._monotonic(), self._clock)
+        except (KeyError, TypeError, ValueError) as problem:
+            attempt.ending = f"it said what cannot be written: {_words(problem)}"
+        if attempt.ending is not None:
+            self._write_ending(attempt)
+        elif message["type"] == "checkpoint":
+            self._write_checkpoint(attempt)
 
     def close(self) -> None:
         """Give everything back, so that another server, or this one when it is started again, goes on at once."""
@@ -338,7 +281,7 @@ class Supervisor:
             logger.warning("%s", words)
 
     def _backoff(self, crashes: int) -> timedelta:
-        longest = min(self._timing.backoff * 2**crashes, self._timing.longest_backoff)
+        longest = min(self._timing.backoff * 2.0 ** min(crashes, 60), self._timing.longest_backoff)
         return timedelta(seconds=longest * self._random.uniform(0.5, 1.0))
 
     @property

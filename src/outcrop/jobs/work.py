@@ -97,13 +97,16 @@ class Work:
 
     def progress(self, done: float, total: float | None = None, **metrics: float) -> None:
         """Say how far it is, in any unit. Cheap: call it at each step, and the newest one counts."""
-        self._progress = {"type": "progress", "done": done, "total": total, "metrics": metrics}
+        told = {name: float(value) for name, value in metrics.items()}
+        left = None if total is None else float(total)
+        self._progress = {"type": "progress", "done": float(done), "total": left, "metrics": told}
         if self._monotonic() - self._progress_told >= PROGRESS_SECONDS:
             self.flush()
 
     def log(self, line: str) -> None:
         """Say a line to whoever watches."""
-        self._channel.tell({"type": "line", "line": line[:LINE_CHARACTERS]})
+        text = line.encode("utf-8", "replace").decode()
+        self._channel.tell({"type": "line", "line": text[:LINE_CHARACTERS]})
 
     def stopping(self) -> bool:
         """Whether to stop: ask often, keep what there is, return `stopped(...)` within a few seconds."""
