@@ -22,7 +22,7 @@ from outcrop.jobs.supervisor import Supervisor, Timing
 from outcrop.store.database import Database
 
 # A job that is asked to stop writes out what it has, which may be gigabytes.
-TIMING = Timing(stop=120.0)
+TIMING = Timing(tick=0.5, stop=120.0)
 
 logger = logging.getLogger("outcrop.batch")
 
