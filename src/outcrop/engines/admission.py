@@ -94,7 +94,7 @@ class Admission:
         self._let_in()
 
     def overuse(self) -> float:
-        """By how many requests the task's reservation has more running than places here: below 0, a place is free.
+        """By how many requests the task's reservation has more running than places here: below 0, one is free.
 
         Infinite where it has none; 0 of a task without a reservation.
         """
@@ -102,7 +102,10 @@ class Admission:
         if name is None:
             return 0.0
         found = self._reservations.get(name)
-        return math.inf if found is None else float(found.used - found.places)
+        if found is None:
+            return math.inf
+        over = float(found.used - found.places)
+        return over if self._has_own_place(found) else max(0.0, over)
 
     async def enter(self) -> Admitted:
         """Waits for room. EngineBusy at once where the queue is full, or later where somebody takes the place in it."""

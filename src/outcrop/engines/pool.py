@@ -247,6 +247,7 @@ class Engines:
     async def prewarm(self) -> None:
         """Begin to load what is to be loaded before the first request, and to look for idle engines."""
         self._loop = asyncio.get_running_loop()
+        self._keep_reserved()
         self._sweeper = asyncio.create_task(self._sweep())
         for entry in self._entries.values():
             # A remote server is only asked what it serves.

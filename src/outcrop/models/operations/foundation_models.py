@@ -36,7 +36,7 @@ def list_foundation_models(ctx: Context, request: ListFoundationModelsRequest) -
 @bedrock
 def get_foundation_model(ctx: Context, request: GetFoundationModelRequest) -> GetFoundationModelResponse:
     model_id, model = _found(ctx, request["modelIdentifier"])
-    details: FoundationModelDetails = {**_summary(model_id, model, ctx.region)}
+    details: FoundationModelDetails = {**_summary(model_id, model, ctx)}
     return {"modelDetails": details}
 
 
@@ -73,15 +73,15 @@ def _unresolved(identifier: str) -> ResourceNotFoundException:
 
 def _listed(ctx: Context) -> Iterator[FoundationModelSummary]:
     for model in ctx.catalogue.models():
-        yield _summary(model.id, model, ctx.region)
+        yield _summary(model.id, model, ctx)
     for alias, model in ctx.catalogue.exact_aliases():
         if not alias.startswith("arn:") and without_geography(alias) is None:
-            yield _summary(alias, model, ctx.region)
+            yield _summary(alias, model, ctx)
 
 
-def _summary(model_id: str, model: Model, region: str) -> FoundationModelSummary:
+def _summary(model_id: str, model: Model, ctx: Context) -> FoundationModelSummary:
     return {
-        "modelArn": arns.build("foundation-model", region, "", model=model_id),
+        "modelArn": arns.build("foundation-model", ctx.region, "", model=model_id),
         "modelId": model_id,
         "modelName": model.name if model_id == model.id else f"{model.name} (alias of {model.id})",
         "providerName": model.provider,
@@ -89,7 +89,10 @@ def _summary(model_id: str, model: Model, region: str) -> FoundationModelSummary
         "outputModalities": model.output_modalities,
         "responseStreamingSupported": model.streaming,
         "customizationsSupported": [],
-        "inferenceTypesSupported": model.inference_types,
+        "inferenceTypesSupported": [
+            *model.inference_types,
+            *(["PROVISIONED"] if ctx.engines.reservable(model.id) else []),
+        ],
         "modelLifecycle": {"status": "ACTIVE"},
     }
 

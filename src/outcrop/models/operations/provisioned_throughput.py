@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 import orjson
 
@@ -74,7 +74,7 @@ def get_provisioned_model_throughput(
 ) -> GetProvisionedModelThroughputResponse:
     found = _found(ctx, request["provisionedModelId"])
     reserved = ctx.catalogue.reserved()
-    response: GetProvisionedModelThroughputResponse = {**_summary(found, reserved)}
+    response: GetProvisionedModelThroughputResponse = {**_summary(found, reserved)}  # type: ignore[typeddict-item]  # it is a summary with a message
     if (problem := reserved.problem(found)) is not None:
         response["failureMessage"] = problem
     return response
@@ -145,7 +145,8 @@ def delete_provisioned_model_throughput(
 def _new(ctx: Context, request: CreateProvisionedModelThroughputRequest) -> Throughput:
     content = orjson.dumps({**request, "clientRequestToken": None}, option=orjson.OPT_SORT_KEYS)
     now = ctx.now()
-    commitment = request.get("commitmentDuration")
+    # One of the two that the service model names.
+    commitment = cast("throughput.Commitment | None", request.get("commitmentDuration"))
     return Throughput(
         id=new_id(),
         account=ctx.account,
