@@ -58,7 +58,7 @@ class Authorizer:
             self.asked(caller, request, region).require(
                 self._checks(operation.name, params, place, named), request_tags(_tags(params))
             )
-        for role in actions.roles_in(params):
+        for role in actions.roles_in(operation.name, params):
             self._check_trust(role, caller)
 
     def check_compatible(self, caller: Caller, endpoint: Endpoint, asking: Asking, region: str) -> None:

@@ -189,7 +189,8 @@ from outcrop.objects.local.objects import LocalObjects
 from outcrop.objects.local.store import LocalStore
 from outcrop.store.database import Database
 
-home = Path(sys.argv[1])
+home, where = Path(sys.argv[1]), sys.argv[3]
+where = where if "://" in where else Path(where)
 objects = LocalObjects(LocalStore(Database.open(home / "outcrop.db"), home / "objects"), sys.argv[2])
 print("ready", flush=True)
 number = 0

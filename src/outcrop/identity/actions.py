@@ -160,7 +160,7 @@ _MADE: Mapping[str, str] = {
     "StartAsyncInvoke": "async-invoke",
 }
 _TAGS = ("tags", "jobTags", "modelTags", "customModelTags", "importedModelTags", "targetModelTags")
-_ROLES = ("roleArn", "agentResourceRoleArn", "executionRoleArn")
+_ROLES = ("roleArn", "agentResourceRoleArn", "executionRoleArn", "loggingConfig.cloudWatchConfig.roleArn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,13 +273,15 @@ def further(operation: str, params: Mapping[str, Any], place: Place) -> Iterator
         yield Check("bedrock:Retrieve", place.arn("knowledge-base", knowledge_base), {})
     if operation in _MADE and tags_in(params):
         yield Check("bedrock:TagResource", place.arn(_MADE[operation], "*"), {})
-    for role in roles_in(params):
+    for role in roles_in(operation, params):
         yield Check("iam:PassRole", role, {"iam:passedtoservice": (SERVICE,)}, owned=False)
 
 
-def roles_in(params: Mapping[str, Any]) -> list[str]:
+def roles_in(operation: str, params: Mapping[str, Any]) -> list[str]:
     """The ARNs of roles that the request hands to Bedrock."""
-    return [role for parameter in _ROLES if isinstance(role := params.get(parameter), str)]
+    if not operation.startswith(("Create", "Update", "Put")):
+        return []
+    return [role for path in _ROLES if isinstance(role := _at(params, path), str)]
 
 
 def tags_in(params: Mapping[str, Any]) -> dict[str, str]:

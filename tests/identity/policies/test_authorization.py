@@ -8,9 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from outcrop.authorization import Authorizer
+from outcrop.compatible import anthropic, openai
+from outcrop.compatible.endpoint import Asking, Endpoint
 from outcrop.errors import AccessDeniedException, AwsError, ValidationException
 from outcrop.identity import accounts, actions
 from outcrop.identity.access import Access
@@ -535,6 +538,12 @@ NEEDED: list[tuple[str, str, dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        "bedrock",
+        "PutModelInvocationLoggingConfiguration",
+        {"loggingConfig": {"cloudWatchConfig": {"logGroupName": "g", "roleArn": ROLE}}},
+        ["PutModelInvocationLoggingConfiguration *", f"iam:PassRole {ROLE}"],
+    ),
+    (
         "bedrock-agent",
         "CreateFlow",
         {"name": "f", "executionRoleArn": ROLE, "tags": {"a": "b"}},
@@ -557,6 +566,68 @@ def test_what_operations_need(
         assert len(found) <= len(needed), found
         statements.append(allow(action, resource))
     assert found == needed
+
+
+def asks(desk: Desk, caller: Caller, endpoint: Endpoint, body: dict[str, Any], **headers: str) -> str | None:
+    """The message of the refusal at an endpoint of another interface."""
+    given = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    request = HttpRequest(endpoint.method, "/", "", given, orjson.dumps(body) if endpoint.method == "POST" else b"")
+    labels = {"id": MODEL} if endpoint.path == "models/{id}" else {"id": "resp_1"} if "{id}" in endpoint.path else {}
+    try:
+        desk.authorizer.check_compatible(caller, endpoint, Asking(labels, request), REGION)
+    except AccessDeniedException as problem:
+        return problem.message
+    return None
+
+
+ENDPOINTS = {endpoint.name: endpoint for endpoint in (*openai.ENDPOINTS, *anthropic.ENDPOINTS)}
+ACTIONS_OF = {
+    "openai.ListModels": "ListFoundationModels",
+    "anthropic.ListModels": "ListFoundationModels",
+    "openai.GetModel": "GetFoundationModel",
+    "anthropic.GetModel": "GetFoundationModel",
+    "anthropic.CountTokens": "CountTokens",
+}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=ENDPOINTS)
+def test_every_endpoint_of_the_other_interfaces_asks(desk: Desk, endpoint: Endpoint) -> None:
+    with desk.database.transaction() as transaction:
+        transaction.execute(
+            "INSERT INTO responses (id, account_id, region, input, response, created_at) VALUES (?, ?, ?, '[]', ?, '')",
+            "resp_1", ACCOUNT, REGION, json.dumps({"model": MODEL}),
+        )  # fmt: skip
+    action = f"bedrock:{ACTIONS_OF.get(endpoint.name, 'InvokeModel')}"
+    resource = "*" if endpoint.path == "models" else model(MODEL)
+    told = asks(desk, desk.user(), endpoint, {"model": MODEL})
+    assert f"is not authorized to perform: {action} " in (told or "")
+    assert asks(desk, desk.user(allow(action, resource)), endpoint, {"model": MODEL}) is None
+    assert asks(desk, desk.user(allow("*"), deny(action, resource)), endpoint, {"model": MODEL}) is not None
+    assert asks(desk, desk.user(allow(action, model(SECOND))), endpoint, {"model": MODEL}) is not None
+    assert asks(desk, desk.administrator(), endpoint, {"model": MODEL}) is None
+
+
+@pytest.mark.parametrize("name", ["openai.CreateChatCompletion", "openai.CreateResponse", "anthropic.CreateMessage"])
+def test_what_the_body_says_counts(desk: Desk, name: str) -> None:
+    endpoint = ENDPOINTS[name]
+    runs = desk.user(allow("bedrock:InvokeModel"))
+    assert asks(desk, runs, endpoint, {"model": MODEL, "stream": False}) is None
+    assert "InvokeModelWithResponseStream" in (asks(desk, runs, endpoint, {"model": MODEL, "stream": True}) or "")
+    assert asks(desk, runs, endpoint, {}) is None
+    assert asks(desk, desk.user(), endpoint, {}) is not None
+    through = asks(desk, desk.user(allow("bedrock:InvokeModel", model("*"))), endpoint, {"model": f"us.{MODEL}"})
+    assert mine(f"inference-profile/us.{MODEL}") in (through or "")
+    flex = desk.user(allow("bedrock:InvokeModel", "*", StringEquals={"bedrock:ServiceTier": "flex"}))
+    assert asks(desk, flex, endpoint, {"model": MODEL, "service_tier": "flex"}) is None
+    assert asks(desk, flex, endpoint, {"model": MODEL}) is not None
+    guarded = {"x_amzn_bedrock_guardrailidentifier": "abcdefghijkl", "x_amzn_bedrock_guardrailversion": "2"}
+    assert "ApplyGuardrail" in (asks(desk, runs, endpoint, {"model": MODEL}, **guarded) or "")
+    forced = desk.user(
+        allow(),
+        deny("bedrock:InvokeModel", StringNotEquals={"bedrock:GuardrailIdentifier": mine("guardrail/abcdefghijkl:2")}),
+    )
+    assert asks(desk, forced, endpoint, {"model": MODEL}, **guarded) is None
+    assert asks(desk, forced, endpoint, {"model": MODEL}) is not None
 
 
 def test_a_batch_through_a_profile_needs_the_model_behind_it(desk: Desk) -> None:
