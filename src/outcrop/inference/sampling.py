@@ -24,8 +24,13 @@ def sampling_of(config: InferenceConfiguration, extra: Extra, model: Model, word
 
 
 def max_tokens(asked: int | None, model: Model, words: Wording) -> int | None:
-    """Refused above the model's limit, never lowered. None: as many as the model and its context let it."""
+    """Refused above the model's limit. None: as many as the model and its context let it.
+
+    Through an alias it is lowered instead: clients that know Claude ask for as many tokens as Claude has, of themselves.
+    """
     limit = model.max_output_tokens
     if asked is not None and asked > limit:
+        if model.alias:
+            return limit
         raise ValidationException(words.max_tokens.format(asked=asked, limit=limit, model=model.id))
     return model.default_max_tokens if asked is None else asked

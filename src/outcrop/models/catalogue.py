@@ -231,13 +231,17 @@ class Catalogue:
             quality=spec.quality,
             on_demand=spec.on_demand,
             latency_optimized=spec.latency_optimized,
+            alias=_is_alias(spec, called or model_id),
         )
+
+
+def _is_alias(spec: ModelSpec, called: str) -> bool:
+    return spec.id not in (called, without_geography(called))
 
 
 def _family(spec: ModelSpec, called: str, able: Capabilities) -> FamilyName:
     """The form of native bodies: an alias's own where its name says which, else the model's."""
-    alias = spec.id not in (called, without_geography(called))
-    if alias and (family := families.known(called)) is not None:
+    if _is_alias(spec, called) and (family := families.known(called)) is not None:
         return family
     return spec.family or families.known(spec.id) or families.default(able)
 

@@ -26,6 +26,8 @@ class Model:
     default_max_tokens: int | None
     on_demand: bool = True
     latency_optimized: bool = False
+    # Whether an alias's name was used.
+    alias: bool = False
     family: FamilyName = "anthropic"
     quality: float | None = None
     reservation: str | None = None
