@@ -23,6 +23,7 @@ from outcrop.objects.local.store import LocalStore
 from outcrop.objects.local.uploads import SMALLEST_PART, Wanted
 from tests.objects.contract import MIB, refused
 from tests.objects.local import ACCOUNT, files, local_store
+from tests.stores import store_at
 
 NOTHING = Described({}, {})
 
@@ -191,7 +192,7 @@ from outcrop.store.database import Database
 
 home, where = Path(sys.argv[1]), sys.argv[3]
 where = where if "://" in where else Path(where)
-objects = LocalObjects(LocalStore(Database.open(home / "outcrop.db"), home / "objects"), sys.argv[2])
+objects = LocalObjects(LocalStore(Database.open(where), home / "objects"), sys.argv[2])
 print("ready", flush=True)
 number = 0
 while True:
@@ -203,7 +204,8 @@ while True:
 def test_killed_in_the_middle_of_a_put(store: LocalStore, objects: LocalObjects, tmp_path: Path) -> None:
     objects.put("s3://local/key", b"\0" * 40 * 65536)
     for round_ in range(8):
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), ACCOUNT], stdout=subprocess.PIPE)
+        argv = [sys.executable, "-c", WRITER, str(tmp_path), ACCOUNT, str(store_at(tmp_path))]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE)
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         time.sleep(0.02 + 0.013 * round_)
