@@ -89,7 +89,7 @@ class Batches:
     def get(self, arn: str) -> dict[str, Any]:
         return dict(self.bedrock.get_model_invocation_job(jobIdentifier=arn))
 
-    def until(self, arn: str, *statuses: str, seconds: float = 120) -> dict[str, Any]:
+    def until(self, arn: str, *statuses: str, seconds: float = 30) -> dict[str, Any]:
         """The job once it has one of the statuses; the end where none is given."""
         wanted = statuses or ("Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired")
         deadline = time.monotonic() + seconds
