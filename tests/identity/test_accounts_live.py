@@ -163,6 +163,11 @@ def test_roles(server: Server) -> None:
     code, _ = told(sts.assume_role, RoleArn=role.replace("reader", "nobody"), RoleSessionName="job")
     assert code == "AccessDenied"
     assert " 200 AssumeRole " in server.log
+    # The line may come a moment after its answer.
+    for _ in range(200):
+        if " 403 AssumeRole " in server.log:
+            break
+        time.sleep(0.05)
     assert " 403 AssumeRole " in server.log
     wrong = {**key, "SecretAccessKey": "wrong"}
     assert told(client(server, "sts", wrong).get_caller_identity)[0] == "SignatureDoesNotMatch"
