@@ -35,7 +35,7 @@ BUCKET = "inside"
 
 
 class Inside:
-    """A server's parts. `later` sets the clock forward."""
+    """A server's parts. `later` sets the clock of requests and jobs forward; leases go by the real one."""
 
     def __init__(self, folder: Path, settings: str) -> None:
         (folder / "settings.toml").write_text(settings + settings_of(store_at(folder)))
@@ -91,7 +91,7 @@ class Inside:
         """Jobs run on a loop of their own meanwhile."""
         wire = load_services().operations
         runs: dict[str, Run] = {BATCH: BatchRun(self.parts, wire), ASYNC: AsyncRun(self.parts, wire)}
-        service = Service(self.parts.database, runs, at_once=4, clock=self.parts.clock, timing=timing)
+        service = Service(self.parts.database, runs, at_once=4, clock=lambda: datetime.now(UTC), timing=timing)
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever)
         thread.start()
