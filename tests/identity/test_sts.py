@@ -121,9 +121,9 @@ def test_who_one_is_needs_no_permission(door: Door) -> None:
 
 
 def test_a_role_for_a_while(door: Door, admin: Caller) -> None:
-    role = make_role(door, "work")
+    role = make_role(door, "analyst")
     found = assume(door, admin, role.arn)
-    assert found["Arn"] == f"arn:aws:sts::{role.account}:assumed-role/work/job"
+    assert found["Arn"] == f"arn:aws:sts::{role.account}:assumed-role/analyst/job"
     assert found["AssumedRoleId"] == f"{role.id}:job"
     assert found["AccessKeyId"].startswith("ASIA")
     expires = datetime.fromisoformat(found["Expiration"])
@@ -136,7 +136,7 @@ def test_a_role_for_a_while(door: Door, admin: Caller) -> None:
 
 
 def test_temporary_credentials_end(door: Door, admin: Caller) -> None:
-    found = assume(door, admin, make_role(door, "work").arn, DurationSeconds="900")
+    found = assume(door, admin, make_role(door, "analyst").arn, DurationSeconds="900")
     credentials = keys_in(found)
     door.ahead = timedelta(seconds=890)
     door.window_seconds = 100_000
@@ -149,7 +149,7 @@ def test_temporary_credentials_end(door: Door, admin: Caller) -> None:
 
 
 def test_a_token_belongs_to_its_key(door: Door, admin: Caller) -> None:
-    role = make_role(door, "work")
+    role = make_role(door, "analyst")
     one, other = assume(door, admin, role.arn), assume(door, admin, role.arn)
     for mixed in (
         BotoCredentials(one["AccessKeyId"], one["SecretAccessKey"], other["SessionToken"]),
@@ -169,7 +169,7 @@ def test_a_token_belongs_to_its_key(door: Door, admin: Caller) -> None:
 def test_a_short_term_api_key_of_a_session(door: Door, admin: Caller) -> None:
     from aws_bedrock_token_generator import BedrockTokenGenerator
 
-    found = assume(door, admin, make_role(door, "work").arn)
+    found = assume(door, admin, make_role(door, "analyst").arn)
     token = BedrockTokenGenerator().get_token(keys_in(found), "us-east-1")
     caller = door.knock(HttpRequest("GET", "/", "", [("host", "h"), ("authorization", f"Bearer {token}")]))
     assert caller.kind == "short-term-key"
@@ -215,7 +215,7 @@ def decides(door: Door, credentials: BotoCredentials, action: str, resource: str
 
 
 def test_a_session_is_narrowed_by_its_policies(door: Door, admin: Caller) -> None:
-    role = make_role(door, "work", attached=managed.PREFIX + "AmazonBedrockFullAccess")
+    role = make_role(door, "analyst", attached=managed.PREFIX + "AmazonBedrockFullAccess")
     everything = keys_in(assume(door, admin, role.arn))
     assert decides(door, everything, "bedrock:InvokeModel")
     assert not decides(door, everything, "s3:GetObject")
@@ -294,7 +294,7 @@ def test_how_long(door: Door, admin: Caller) -> None:
     ],
 )
 def test_what_is_wrong_is_told(door: Door, admin: Caller, more: dict[str, str], code: str) -> None:
-    role = make_role(door, "work")
+    role = make_role(door, "analyst")
     problem = refused(door, admin, **{"role_arn": role.arn, **more})
     assert problem.code == code
     status, body = sts.error(problem, "request-1")
@@ -329,7 +329,7 @@ NAMES = st.sampled_from(
 
 def test_any_form_is_answered_or_refused(door: Door, admin: Caller) -> None:
     service = Sts(door.database, door.vault, Access(door.database), door.clock)
-    role = make_role(door, "work").arn
+    role = make_role(door, "analyst").arn
     values = st.text(max_size=12) | st.sampled_from([role, "AssumeRole", "2011-06-15", "job", "900", "{}", "aws:x"])
 
     @settings(max_examples=300, deadline=None)
@@ -357,7 +357,7 @@ def test_an_endless_form_is_not_read(door: Door, admin: Caller) -> None:
 
 
 def test_no_secret_is_in_a_repr(door: Door, admin: Caller) -> None:
-    found = assume(door, admin, make_role(door, "work").arn)
+    found = assume(door, admin, make_role(door, "analyst").arn)
     caller = door.knock(door.signed(credentials=keys_in(found)))
     key = door.sessions.key(found["AccessKeyId"], found["SessionToken"])
     assert key is not None

@@ -10,7 +10,7 @@ from tests.identity.policies.oracle import Documents, Keys, Request
 
 OURS, THEIRS = "111122223333", "444455556666"
 USERS = [f"arn:aws:iam::{OURS}:user/ann", f"arn:aws:iam::{OURS}:user/bob", f"arn:aws:iam::{THEIRS}:user/ann"]
-ROLES = [f"arn:aws:iam::{OURS}:role/work", f"arn:aws:iam::{THEIRS}:role/work"]
+ROLES = [f"arn:aws:iam::{OURS}:role/analyst", f"arn:aws:iam::{THEIRS}:role/analyst"]
 ACTIONS = [
     "bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream", "bedrock:GetGuardrail", "bedrock:ListGuardrails",
     "sts:AssumeRole",
@@ -27,7 +27,7 @@ RESOURCES = [
     f"arn:aws:bedrock:us-east-1:{THEIRS}:guardrail/abcdefghijkl",
     f"arn:aws:bedrock:us-east-1:{OURS}:guardrail/ann",
     f"arn:aws:bedrock:us-east-1:{OURS}:prompt/red:1",
-    f"arn:aws:iam::{OURS}:role/work",
+    f"arn:aws:iam::{OURS}:role/analyst",
 ]
 STRINGS = ["ann", "bob", "red", "blue", "Red", "a*", "", "arn:aws:bedrock:us-east-1::x"]
 VARIABLES = [
@@ -120,7 +120,7 @@ class Dice:
     def principals(self) -> Any:
         if self.likely(0.2):
             return "*"
-        sessions = [f"arn:aws:sts::{OURS}:assumed-role/work/job"]
+        sessions = [f"arn:aws:sts::{OURS}:assumed-role/analyst/job"]
         return {"AWS": self.some([*USERS, *ROLES, *sessions, OURS, THEIRS, f"arn:aws:iam::{OURS}:root", "*"])}
 
     def resource(self) -> str:
@@ -173,7 +173,7 @@ class Dice:
         if self.likely(0.3):
             role = self.one(ROLES)
             owner = role.split(":")[4]
-            arn = f"arn:aws:sts::{owner}:assumed-role/work/{self.one(['job', 'other'])}"
+            arn = f"arn:aws:sts::{owner}:assumed-role/analyst/{self.one(['job', 'other'])}"
             return Request(owner, arn, role, self.one(ACTIONS), resource, account or None, keys)
         user = self.one(USERS)
         return Request(user.split(":")[4], user, None, self.one(ACTIONS), resource, account or None, keys)

@@ -423,7 +423,7 @@ def job(role: str) -> dict[str, Any]:
 
 def test_roles_are_passed(desk: Desk) -> None:
     makes = allow("bedrock:CreateModelInvocationJob")
-    role = f"arn:aws:iam::{ACCOUNT}:role/work"
+    role = f"arn:aws:iam::{ACCOUNT}:role/analyst"
     told = desk.refused(desk.user(makes), "CreateModelInvocationJob", job(role))
     assert f"iam:PassRole on resource: {role}" in (told or "")
     passes = allow("iam:PassRole", role, StringEquals={"iam:PassedToService": "bedrock.amazonaws.com"})
@@ -653,7 +653,7 @@ def test_a_name_is_the_resource_that_it_stands_for(desk: Desk, monkeypatch: pyte
 def test_a_role_by_another_spelling_is_no_role(desk: Desk) -> None:
     """Its rights would be used under a name that the policies do not know."""
     with desk.database.transaction() as transaction:
-        role = accounts.add_role(transaction, ACCOUNT, "work", rows.trust_of_account(ACCOUNT))
+        role = accounts.add_role(transaction, ACCOUNT, "analyst", rows.trust_of_account(ACCOUNT))
     assert accounts.role_of_arn(desk.database, role.arn) == role
     for other in (role.arn.replace("role/", "role/safe/"), role.arn.replace("arn:aws:", "arn:aws-cn:"), role.arn + "x"):
         assert accounts.role_of_arn(desk.database, other) is None

@@ -11,8 +11,8 @@ from tests.identity.policies.oracle import Documents, Request
 
 OURS, THEIRS = "111122223333", "444455556666"
 ANN = f"arn:aws:iam::{OURS}:user/ann"
-ROLE = f"arn:aws:iam::{OURS}:role/work"
-SESSION = f"arn:aws:sts::{OURS}:assumed-role/work/job"
+ROLE = f"arn:aws:iam::{OURS}:role/analyst"
+SESSION = f"arn:aws:sts::{OURS}:assumed-role/analyst/job"
 GUARDRAIL = f"arn:aws:bedrock:us-east-1:{OURS}:guardrail/abcdefghijkl"
 ACTION = "bedrock:ApplyGuardrail"
 
