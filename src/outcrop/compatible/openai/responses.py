@@ -21,7 +21,7 @@ from outcrop.inference.blocks import Piece
 from outcrop.inference.failures import unwrapped
 from outcrop.inference.families import flow, openai_request
 from outcrop.inference.families.body import opened
-from outcrop.inference.families.family import Answering, Asked
+from outcrop.inference.families.family import Answering
 from outcrop.models.model import Model
 
 
@@ -70,9 +70,6 @@ class _Response:
 
     def __init__(self, opened: dict[str, Any]) -> None:
         self._opened = opened
-
-    async def read(self, ctx: Context, model: Model, body: bytes) -> Asked:
-        raise NotImplementedError("a response is read by `create`")
 
     def write(self, answering: Answering, answer: Answer) -> dict[str, Any]:
         return whole(self._opened, answer, 0)

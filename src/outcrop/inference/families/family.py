@@ -47,16 +47,20 @@ class Answering:
     prompt_tokens: Callable[[], Awaitable[int]]
 
 
-class Generating(Protocol):
-    """A module. `chunks` are JSON objects; the last gets the invocation's metrics from `flow`."""
-
-    async def read(self, ctx: Context, model: Model, body: bytes) -> Asked: ...
+class Writing(Protocol):
+    """How an answer is told. `chunks` are JSON objects; the last gets the invocation's metrics from `flow`."""
 
     def write(self, answering: Answering, answer: Answer) -> dict[str, Any]: ...
 
     def chunks(
         self, answering: Answering, pieces: AsyncGenerator[Piece, None]
     ) -> AsyncGenerator[dict[str, Any], None]: ...
+
+
+class Generating(Writing, Protocol):
+    """A module that reads bodies too."""
+
+    async def read(self, ctx: Context, model: Model, body: bytes) -> Asked: ...
 
 
 class Computing(Protocol):

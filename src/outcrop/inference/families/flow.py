@@ -15,7 +15,7 @@ from outcrop.inference.answer import collect
 from outcrop.inference.blocks import Blocks, Piece
 from outcrop.inference.converse import milliseconds_since
 from outcrop.inference.failures import unwrapped
-from outcrop.inference.families.family import Answering, Asked, Family, Generating, computes
+from outcrop.inference.families.family import Answering, Asked, Family, Writing, computes
 from outcrop.inference.generation import Running, started, whole
 from outcrop.inference.usage import Counts, counts
 from outcrop.models.model import Model
@@ -41,7 +41,7 @@ async def answered(family: Family, ctx: Context, model: Model, body: bytes) -> t
     return await completed(family, ctx, model, asked)
 
 
-async def completed(family: Generating, ctx: Context, model: Model, asked: Asked) -> tuple[dict[str, Any], Counts]:
+async def completed(family: Writing, ctx: Context, model: Model, asked: Asked) -> tuple[dict[str, Any], Counts]:
     """The same, of a body that was read."""
     with unwrapped():
         deltas = await whole(ctx, model, asked.request, asked.words)
@@ -65,7 +65,7 @@ async def streamed(
 
 
 async def begun(
-    family: Generating, ctx: Context, model: Model, asked: Asked, taken_up: float, *, metrics: bool = True
+    family: Writing, ctx: Context, model: Model, asked: Asked, taken_up: float, *, metrics: bool = True
 ) -> AsyncGenerator[dict[str, Any], None]:
     """The same, of a body that was read."""
     ahead = asyncio.create_task(_counted(ctx, model, asked))
