@@ -32,6 +32,15 @@ class Server:
     def log(self) -> str:
         return (self.home / "serve.log").read_text()
 
+    def says(self, *texts: str, seconds: float = 10) -> bool:
+        """Whether one line of the log has them all, which may come a moment after the answer that it is about."""
+        deadline = time.monotonic() + seconds
+        while not any(all(text in line for text in texts) for line in self.log.splitlines()):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
 
 def free_port() -> int:
     with socket.socket() as probe:
