@@ -1,0 +1,90 @@
+"""Items from a local folder, or fetched once and checked; benchmarks are never shipped."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from outcrop.evaluation.item import EvaluationError, Options, Source
+
+FETCH_SECONDS = 120.0
+
+
+def files(folder: Path, pattern: str) -> list[Path]:
+    """All files below the folder whose names fit, in the order of their paths. EvaluationError if there are none."""
+    found = sorted(path for path in folder.rglob(pattern) if path.is_file())
+    if not found:
+        raise EvaluationError(
+            f"{folder} holds no {pattern}. See docs/how-to/evaluate.md for where the data comes from."
+        )
+    return found
+
+
+def json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Of a file that may be compressed, or may be one JSON array."""
+    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
+    try:
+        with opened as lines:
+            text = lines.read()
+        if text.lstrip().startswith("["):
+            yield from json.loads(text)
+        else:
+            # Not splitlines: texts of benchmarks hold line separators that are none of JSON lines.
+            yield from (json.loads(line) for line in text.split("\n") if line.strip())
+    except (OSError, ValueError) as problem:
+        raise EvaluationError(f"{path} cannot be read: {problem}") from None
+
+
+def csv_rows(path: Path) -> list[list[str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            return [row for row in csv.reader(lines) if row]
+    except (OSError, ValueError, csv.Error) as problem:
+        raise EvaluationError(f"{path} cannot be read: {problem}") from None
+
+
+def chosen(group: str, options: Options) -> bool:
+    return not options.groups or group in options.groups
+
+
+def folder_of(data: Path, suite: str) -> Path:
+    """A suite's own folder, or all of the data where there is none."""
+    return data / suite if (data / suite).is_dir() else data
+
+
+async def fetch(sources: Sequence[Source], folder: Path) -> None:
+    """Fetch what is not there. EvaluationError for a file that is not the one that was published."""
+    import aiohttp
+
+    missing = [source for source in sources if not (folder / source.name).exists()]
+    if not missing:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout, raise_for_status=True, trust_env=True) as session:
+        for source in missing:
+            try:
+                async with session.get(source.url) as answer:
+                    body = await answer.read()
+            except (aiohttp.ClientError, TimeoutError) as problem:
+                raise EvaluationError(
+                    f"{source.url} cannot be fetched: {problem or type(problem).__name__}. Put the file into {folder} "
+                    "by hand, or name the folder that has it with --data."
+                ) from None
+            keep(source, body, folder)
+
+
+def keep(source: Source, body: bytes, folder: Path) -> None:
+    """Write it whole or not at all, once it is found to be what was published."""
+    found = hashlib.sha256(body).hexdigest()
+    if found != source.sha256:
+        raise EvaluationError(f"{source.url} is not what was published: its SHA-256 is {found}, not {source.sha256}.")
+    aside = folder / f".{source.name}.{os.getpid()}"
+    aside.write_bytes(body)
+    aside.replace(folder / source.name)
