@@ -83,6 +83,7 @@ def handlers() -> Mapping[tuple[str, str], Handler]:
     """Every operation that is built. The rooms are listed here and nowhere else."""
     import outcrop.batch.async_operations
     import outcrop.batch.operations
+    import outcrop.data_retention.operations
     import outcrop.inference.operations
     import outcrop.invocation_logs.operations
     import outcrop.models.operations

@@ -191,6 +191,8 @@ class Authorizer:
             for check in self.model_checks(action, model, place):
                 yield Check(check.action, check.resource, {**keys, **check.keys}, check.deny_only, check.owned)
             named = named[1:]
+        if operation == "PutAccountDataRetention":
+            keys["bedrock:dataretentionmode"] = (params["mode"],)
         inline = params.get("agentName") if operation == "InvokeInlineAgent" else None
         if isinstance(inline, str):
             keys["bedrock:inlineagentname"] = (inline,)

@@ -124,7 +124,8 @@ class EngineSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     `reasoning`, `streaming`, `embeddings`, `rerank`. `concurrency`: how many requests it works on at once; none: the
     `slots` of a llama.cpp model, and no limit elsewhere. `queue`: how many more may wait; none: 8 for each that
     works. `cloud`: an OpenAI-compatible server that takes OpenAI's own parameters and no others; none: by its URL.
-    `silence_seconds`: how long such an engine may say nothing before it is given up.
+    `silence_seconds`: how long such an engine may say nothing before it is given up. `zero_retention`: one elsewhere keeps
+    nothing of what it is asked, so that accounts with the data retention mode `none` may use it too.
     """
 
     engine: Literal["llamacpp", "openai", "vllm", "bedrock", "anthropic", "scripted", "choice"] = "choice"
@@ -155,6 +156,7 @@ class EngineSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     rerank: bool = False
     cloud: bool | None = None
     silence_seconds: float = 900.0
+    zero_retention: bool = False
 
 
 class ChoiceSpec(EngineSpec, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import orjson
 
@@ -43,6 +44,8 @@ class AsyncRun:
             await asyncio.to_thread(objects.delete, f"{job.folder}/{INPUT}")
             return failed(problem.message)
         except ObjectsError as problem:
+            with suppress(ObjectsError):
+                await asyncio.to_thread(objects.delete, f"{job.folder}/{INPUT}")
             return failed(str(told(problem, job.folder)))
         # The input stays until the outcome cannot be lost: an attempt that follows a crash needs it.
         await attempt.checkpoint({"answered": True})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from outcrop.data_retention import modes
 from outcrop.jobs.job import Job, at, job_of, to_json
 from outcrop.jobs.work import Outcome
 from outcrop.store.database import Database, Transaction
@@ -167,7 +168,11 @@ def settle(transaction: Transaction, hold: Hold, outcome: Outcome, now: datetime
         hold.job_id,
         hold.fence,
     )
-    return job_of(rows[0]) if rows else None
+    if not rows:
+        return None
+    job = job_of(rows[0])
+    modes.forget_lines(transaction, job.id, job.account, job.region)
+    return job
 
 
 def say(transaction: Transaction, hold: Hold, lines: Sequence[tuple[int, datetime, str]]) -> None:

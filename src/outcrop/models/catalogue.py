@@ -10,9 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from outcrop.data_retention import modes
 from outcrop.engines.engine import Capabilities, EngineError
 from outcrop.engines.loopback import leaves_this_machine
-from outcrop.errors import ResourceNotFoundException, ServiceUnavailableException, ValidationException
+from outcrop.errors import (
+    AccessDeniedException,
+    ResourceNotFoundException,
+    ServiceUnavailableException,
+    ValidationException,
+)
 from outcrop.models import aliases, families, profiles, throughput
 from outcrop.models.identifiers import Identifier, parse, without_geography
 from outcrop.models.model import Model
@@ -50,15 +56,22 @@ class Catalogue:
         self._version = database.version()
         self._aliases = aliases.collect(self._configured, aliases.stored(database))
         self._reserved = self._reserve()
+        self._without_retention = modes.without_retention(database)
         self._checked = time.monotonic()
 
     def resolve(self, identifier: str, *, account: str, region: str) -> Model:
         """The model that answers for `identifier` when `account` calls in `region`.
 
         ValidationException in Bedrock's words if there is none, ResourceNotFoundException for an unknown provisioned model.
-        Another account's profile or provisioned model does not exist.
+        Another account's profile or provisioned model does not exist. AccessDeniedException where nothing of the account's
+        may be kept, and the model's engine might.
         """
         self._refresh()
+        model = self._resolved(identifier, account, region)
+        self._check_retention(model, account, region)
+        return model
+
+    def _resolved(self, identifier: str, account: str, region: str) -> Model:
         name = parse(identifier)
         if (provisioned := self.provisioned(identifier, account=account, region=region)) is not None:
             return self._model_of(provisioned)
@@ -149,6 +162,12 @@ class Catalogue:
                 self._profiles = {}
                 self._aliases = aliases.collect(self._configured, aliases.stored(self._database))
                 self._reserved = self._reserve()
+                self._without_retention = modes.without_retention(self._database)
+
+    def _check_retention(self, model: Model, account: str, region: str) -> None:
+        """AccessDeniedException for a model elsewhere, of which nobody has said that it keeps nothing."""
+        if (account, region) in self._without_retention and may_keep(self._specs[model.id]):
+            raise AccessDeniedException(f"This model is not available under data retention mode '{modes.NONE}'.")
 
     def _check_on_demand(self, name: Identifier, model_id: str, called: str) -> None:
         """ValidationException for a plain id of a model that answers through profiles only."""
@@ -244,6 +263,11 @@ def _family(spec: ModelSpec, called: str, able: Capabilities) -> FamilyName:
     if _is_alias(spec, called) and (family := families.known(called)) is not None:
         return family
     return spec.family or families.known(spec.id) or families.default(able)
+
+
+def may_keep(spec: ModelSpec) -> bool:
+    """Whether something of a request may be kept elsewhere, by one of the model's engines."""
+    return any(leaves_this_machine(one) and not one.zero_retention for one in engines_of(spec) or (spec,))
 
 
 def check_settings(settings: Settings) -> None:

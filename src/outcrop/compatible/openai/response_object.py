@@ -43,7 +43,7 @@ def opening(given: Mapping[str, Any], created: int) -> dict[str, Any]:
         "previous_response_id": given.get("previous_response_id"),
         "reasoning": {"effort": None, "summary": None},
         "service_tier": given.get("service_tier", "default"),
-        "store": given.get("store", True),
+        "store": given["store"],
         "temperature": given.get("temperature"),
         "text": given.get("text") or {"format": {"type": "text"}},
         "tool_choice": given.get("tool_choice", "auto"),

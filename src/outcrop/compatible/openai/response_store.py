@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from outcrop.context import Context
+from outcrop.data_retention import modes
 from outcrop.errors import ResourceNotFoundException, ValidationException
 from outcrop.store.database import Row
 
@@ -26,10 +27,21 @@ class Stored:
     response: dict[str, Any]
 
 
+def wanted(ctx: Context, store: bool | None) -> bool:
+    """Whether a response is to be kept, of which the request says `store`. ValidationException where it must not be."""
+    if not modes.keeps_nothing(ctx.database, ctx.account, ctx.region):
+        return store is not False
+    if store:
+        raise ValidationException("store: Responses can't be stored under data retention mode 'none'.")
+    return False
+
+
 def save(ctx: Context, items: list[dict[str, Any]], response: dict[str, Any]) -> None:
-    """Blocking."""
+    """Blocking. Nothing, where the account has come to want nothing kept since it asked."""
     now = ctx.now()
     with ctx.database.transaction() as transaction:
+        if modes.keeps_nothing(transaction, ctx.account, ctx.region):
+            return
         transaction.execute("DELETE FROM responses WHERE created_at < ?", _text(now - KEPT))
         transaction.execute(
             "INSERT INTO responses (id, account_id, region, previous_id, input, response, created_at) "

@@ -31,7 +31,8 @@ async def create(ctx: Context, asking: Asking) -> Answered:
     model = models.found(ctx, given["model"])
     models.refuse_guardrails(asking.request)
     requests.check(given)
-    given = {**given, "service_tier": models.enter_tier(given.get("service_tier"))}
+    keep = await asyncio.to_thread(store.wanted, ctx, given.get("store"))
+    given = {**given, "store": keep, "service_tier": models.enter_tier(given.get("service_tier"))}
     items = _identified(requests.items_of(given["input"]))
     earlier = await asyncio.to_thread(store.history, ctx, given.get("previous_response_id"))
     if not model.capabilities.chat:
@@ -39,7 +40,6 @@ async def create(ctx: Context, asking: Asking) -> Answered:
     with unwrapped():
         asked = await openai_request.asked(ctx, model, requests.chat_body(given, [*earlier, *items]))
     family = _Response(opening(given, int(ctx.now().timestamp())))
-    keep = given.get("store", True)
     if given.get("stream"):
         events = await flow.begun(family, ctx, model, asked, begun, metrics=False)
         return _kept(ctx, items, events) if keep else events
