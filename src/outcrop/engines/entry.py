@@ -17,7 +17,8 @@ from outcrop.settings import EngineSettings, ModelSpec
 class Local(Engine, Protocol):
     """An engine that runs in a process here."""
 
-    process: Supervisor
+    @property
+    def process(self) -> Supervisor: ...
 
     @property
     def memory_bytes(self) -> int: ...

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from outcrop.engines.adapters import Adapted, Adapter, adaptable
 from outcrop.engines.admission import Admission
 from outcrop.engines.candidates import Candidate
 from outcrop.engines.choice import Choice
@@ -21,6 +23,8 @@ from outcrop.settings import EngineSettings, ModelSpec, engines_of
 
 # How often idle engines are looked for.
 SWEEP_SECONDS = 5.0
+# How often one that was removed is looked at for its last request.
+RETIRING_SECONDS = 0.1
 
 logger = logging.getLogger("outcrop.engines")
 
@@ -34,27 +38,100 @@ class Engines:
         """`offline`: nobody on the network is asked for anything, not even for credentials."""
         self._settings = settings
         self._offline = offline
+        self._home = home
+        # Written by one at a time, and put in place whole: whoever reads needs no lock.
+        self._changing = threading.Lock()
         self._models = tuple(specs)
+        self._adapters: dict[str, Adapter] = {}
         # Each of several engines of a model is an entry too, so that it is counted, supervised and unloaded like any.
-        self._entries = {spec.id: self._entry(spec, home) for model in specs for spec in (*engines_of(model), model)}
+        self._entries = {spec.id: self._entry(spec) for model in specs for spec in (*engines_of(model), model)}
         self._room = asyncio.Lock()
         self._sweeper: asyncio.Task[None] | None = None
         self._warming: set[asyncio.Task[None]] = set()
         self._reserved: Reservations = {}
         self._reserving: Reservations = self._reserved
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
         self._pooled: dict[str, Engine] = {
-            name: Pooled(entry, entry.engine, self.start, self._keep_reserved)
+            name: self._admitting(entry, entry.engine)
             for name, entry in self._entries.items()
             if entry.engine is not None
         }
 
-    def _entry(self, spec: ModelSpec, home: Path) -> Entry:
+    def add(self, added: ModelSpec | Adapter) -> None:
+        """Serve one more model with one engine, or one more adapter of a model that is there. From any thread."""
+        with self._changing:
+            if isinstance(added, Adapter):
+                self._add_adapter(added)
+                return
+            entry = self._entry(added)
+            self._entries = {**self._entries, added.id: entry}
+            if entry.engine is not None:
+                self._pooled = {**self._pooled, added.id: self._admitting(entry, entry.engine)}
+            self._models = (*self._models, added)
+
+    def _add_adapter(self, added: Adapter) -> None:
+        entry = self._entries[added.base]
+        engine = None if entry.engine is None else adaptable(entry.engine)
+        if engine is not None:
+            engine.adapt(added.id, added.path)
+            self._pooled = {**self._pooled, added.id: self._admitting(entry, Adapted(engine, added.id))}
+        self._adapters = {**self._adapters, added.id: added}
+
+    def remove(self, model_id: str) -> None:
+        """Of what was added; its engine ends with its last request. From any thread."""
+        with self._changing:
+            self._pooled = {name: engine for name, engine in self._pooled.items() if name != model_id}
+            if (adapter := self._adapters.get(model_id)) is not None:
+                self._adapters = {name: one for name, one in self._adapters.items() if name != model_id}
+                base = self._entries[adapter.base].engine
+                if base is not None and (engine := adaptable(base)) is not None:
+                    engine.unadapt(model_id)
+                return
+            entry = self._entries[model_id]
+            self._models = tuple(model for model in self._models if model.id != model_id)
+            self._entries = {name: one for name, one in self._entries.items() if name != model_id}
+        self._on_loop(lambda: self._retire(entry))
+
+    def adapts(self, model_id: str) -> bool:
+        """Whether adapters of the model can be added."""
+        entry = self._entries.get(model_id)
+        return entry is not None and entry.engine is not None and adaptable(entry.engine) is not None
+
+    def host(self, model_id: str) -> str:
+        """The id of the model whose engine answers: of an adapter, its base."""
+        adapter = self._adapters.get(model_id)
+        return model_id if adapter is None else adapter.base
+
+    def _retire(self, entry: Entry) -> None:
+        task = asyncio.create_task(self._closed(entry))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _closed(self, entry: Entry) -> None:
+        if entry.engine is None:
+            return
+        try:
+            while entry.users:  # noqa: ASYNC110 - it is seldom, and use is only counted
+                await asyncio.sleep(RETIRING_SECONDS)
+        finally:
+            await entry.engine.close()
+
+    def _admitting(self, entry: Entry, engine: Engine) -> Engine:
+        return Pooled(entry, engine, self.start, self._keep_reserved)
+
+    def _on_loop(self, call: Callable[[], None]) -> None:
+        """A server that is being shut down has no need of it."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(call)
+
+    def _entry(self, spec: ModelSpec) -> Entry:
         if spec.engines:
             choice = self._choice(spec)
             return Entry(spec, choice, lambda: choice.able)
         try:
-            engine, able = make(spec, self._settings, home, offline=self._offline)
+            engine, able = make(spec, self._settings, self._home, offline=self._offline)
         except EngineError as problem:
             logger.error("%s cannot be served: %s", spec.id, problem)
             return Entry(spec, None, None, str(problem))
@@ -85,35 +162,39 @@ class Engines:
         """EngineError if the model cannot be served at all."""
         found = self._pooled.get(model_id)
         if found is None:
-            raise EngineError(self._entries[model_id].problem)
+            raise EngineError(self._of(model_id).problem or f"{model_id} cannot be an adapter of its base's engine.")
         return found
+
+    def _of(self, model_id: str) -> Entry:
+        """EngineError for one that was removed a moment ago."""
+        entry = self._entries.get(self.host(model_id))
+        if entry is None:
+            raise EngineError(f"{model_id} is not served any more.")
+        return entry
 
     def capabilities(self, model_id: str) -> Capabilities:
         """Known without a start, from the model's file or the settings. EngineError if it cannot be served."""
-        entry = self._entries[model_id]
+        entry = self._of(model_id)
         if entry.able is None:
             raise EngineError(entry.problem)
         return entry.able()
 
     def room(self, model_id: str) -> int | None:
         """How many requests the model's engines work on at once; None: they know best themselves."""
-        spec = self._entries[model_id].spec
+        spec = self._of(model_id).spec
         found = [room_of(one) for one in engines_of(spec) or (spec,)]
         return None if None in found else sum(filter(None, found))
 
     def reservable(self, model_id: str) -> int | None:
         """How many places of the model's engines may be reserved; None: they have no known number."""
-        return reservable([room_of(entry.spec) for entry in self._engines_of(self._entries[model_id].spec)])
+        return reservable([room_of(entry.spec) for entry in self._engines_of(self._of(model_id).spec)])
 
     def reserve(self, reserved: Reservations) -> None:
         """From now on these places are kept, and no others. From any thread; those who wait feel it soon, all others at once."""
         if reserved == self._reserved:
             return
         self._reserved = reserved
-        if self._loop is not None:
-            # A server that is being shut down has no need of it.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._keep_reserved)
+        self._on_loop(self._keep_reserved)
 
     def _keep_reserved(self) -> None:
         """On the loop, which admissions belong to."""
@@ -134,7 +215,7 @@ class Engines:
         return [self._entries[inner.id] for inner, _ in several] or [self._entries[spec.id]]
 
     def status(self) -> list[dict[str, object]]:
-        return [self._status(self._entries[model.id]) for model in self._models]
+        return [self._status(entry) for model in self._models if (entry := self._entries.get(model.id)) is not None]
 
     def _status(self, entry: Entry) -> dict[str, object]:
         status: dict[str, object] = {"model": entry.spec.id, "engine": entry.spec.engine, "state": entry.state}
@@ -174,7 +255,7 @@ class Engines:
             logger.warning("%s is not warm: %s", entry.spec.id, problem)
 
     async def close(self) -> None:
-        tasks = [task for task in (self._sweeper, *self._warming) if task is not None]
+        tasks = [task for task in (self._sweeper, *self._warming, *self._retiring) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -185,6 +266,8 @@ class Engines:
 
     async def start(self, entry: Entry) -> None:
         """Start a model that runs here, unloading what nobody uses, longest idle first, until it fits into the budget of memory."""
+        if self._entries.get(entry.spec.id) is not entry:
+            raise EngineError(f"{entry.spec.id} is not served any more.")
         local = entry.local
         if local is None or local.ready():
             return

@@ -54,9 +54,9 @@ def test_a_grammar_that_the_decoder_cannot_read_holds_nothing(house: House) -> N
     """Why grammars are tried: llama.cpp says nothing, and the answer is free."""
 
     async def said(text: str) -> str:
-        assert house.engine._http is not None
+        http = await house.engine._current.started()
         body = {"prompt": "Hello", "grammar": text, "n_predict": 4, "temperature": 0}
-        answer = await house.engine._http.post("//completion", body)
+        answer = await http.post("//completion", body)
         return str(answer["content"])
 
     bad = '%llguidance {}\nstart: answer\nanswer: %json {"uniqueItems": true}\n'

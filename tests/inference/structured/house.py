@@ -119,8 +119,7 @@ def opened(home: Path, engine: LlamaCpp | None = None, closing: Sequence[Sequenc
     with asyncio.Runner() as runner:
         try:
             runner.run(engine.start())
-            assert engine._http is not None
-            _make_wild(engine._http, [*CLOSING, *closing])
+            _make_wild(runner.run(engine._current.started()), [*CLOSING, *closing])
             yield House(runner, engine)
         finally:
             runner.run(engine.close())

@@ -47,10 +47,16 @@ _PROBE_TOKENS = 4
 
 
 class Answers:
-    """`template` is the model's chat template; `proven` remembers, from one request to the next, which grammars are good."""
+    """`template` is the model's chat template; `proven` remembers, from one request to the next, which grammars are good.
 
-    def __init__(self, http: Http, template: str, proven: set[bytes]) -> None:
+    `lora` is what llama.cpp is told of adapters with each request, None for nothing.
+    """
+
+    def __init__(
+        self, http: Http, template: str, proven: set[bytes], lora: Sequence[Mapping[str, float]] | None = None
+    ) -> None:
         self._http = http
+        self._lora: dict[str, Any] = {} if lora is None else {"lora": lora}
         self._template = template
         self._proven = proven
         # Tokens of the prompt that were cached before a grammar was tried with it.
@@ -78,6 +84,7 @@ class Answers:
             "stream_options": {"include_usage": True},
             "cache_prompt": True,
             "parallel_tool_calls": True,
+            **self._lora,
         }
         if grammar is not None:
             body["grammar"] = grammar
@@ -212,7 +219,7 @@ class Answers:
         if name in self._proven:
             return
         body = {"prompt": prompt, "grammar": probe(grammar), "n_predict": _PROBE_TOKENS, "cache_prompt": True}
-        answer = await self._http.post("//completion", {**body, "temperature": 0})
+        answer = await self._http.post("//completion", {**body, **self._lora, "temperature": 0})
         if not is_held(str(answer.get("content", "")), _PROBE_TOKENS):
             raise InvalidRequest("The JSON schema cannot be enforced: it is too complex, or no value fits it.")
         self._cached = max(0, (answer.get("timings") or {}).get("cache_n") or 0)
@@ -246,7 +253,7 @@ class Answers:
     async def completed(self, body: Mapping[str, Any]) -> AsyncGenerator[Delta, None]:
         """llama.cpp's native completion, which says exactly why it ended."""
         most = body.get("n_predict", -1)
-        body = {**body, "stream": True, "cache_prompt": True}
+        body = {**body, **self._lora, "stream": True, "cache_prompt": True}
         async with aclosing(self._http.events("//completion", body)) as arrived:
             async for events in arrived:
                 for event in events:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
-import secrets
-import shutil
-import sys
-import tempfile
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-import orjson
-
+from outcrop.engines.adapters import check
 from outcrop.engines.cores import usable_cores
 from outcrop.engines.engine import (
     Capabilities,
@@ -24,18 +20,22 @@ from outcrop.engines.engine import (
     CompletionRequest,
     Delta,
     EngineError,
+    EngineFailed,
     Unsupported,
     Usage,
 )
 from outcrop.engines.judge import Judge, conforming
 from outcrop.engines.llamacpp.answers import Answers
 from outcrop.engines.llamacpp.calls import must_call
+from outcrop.engines.llamacpp.process import Process
 from outcrop.engines.openai.engine import has_images, scores_of, vectors_of
 from outcrop.engines.openai.http import Http
-from outcrop.engines.supervisor import Launch, Supervisor
+from outcrop.engines.supervisor import Supervisor
 from outcrop.engines.weights import WeightsError, servable
 from outcrop.engines.weights.gguf import RANKING, GgufFile, inspect
 from outcrop.settings import EngineSettings, ModelSpec
+
+Lora: TypeAlias = list[dict[str, float]] | None
 
 # Architectures whose scores llama.cpp makes probabilities of; others' are logits.
 _SCORES = frozenset({"qwen3"})
@@ -44,16 +44,23 @@ LONGEST_DEFAULT_CONTEXT = 8192
 
 
 class LlamaCpp:
+    """A model and its adapters (`adapt`), which are asked for with each request, by their ids."""
+
     def __init__(self, spec: ModelSpec, settings: EngineSettings, home: Path) -> None:
         self.spec = spec
         self._settings = settings
         self._home = home
-        self._folder: Path | None = None
-        self._key = secrets.token_urlsafe(24)
-        self._http: Http | None = None
         self._first_token: str | None = None
         self._proven: set[bytes] = set()
-        self.process = Supervisor(spec.id, self._launch)
+        self._adapters: dict[str, Path] = {}
+        self._switching = asyncio.Lock()
+        self._switches: set[asyncio.Task[None]] = set()
+        self._number = 0
+        self._current = self._process()
+
+    @property
+    def process(self) -> Supervisor:
+        return self._current.supervisor
 
     @cached_property
     def file(self) -> GgufFile:
@@ -97,65 +104,75 @@ class LlamaCpp:
         """What the process takes: measured where it runs, else guessed from the size of its file."""
         return _resident(self.process.pid) or self.file.path.stat().st_size + 64 * 1024 * 1024
 
-    async def start(self) -> None:
-        await self.process.start()
+    def adapt(self, name: str, path: Path) -> None:
+        """From now on the model has this adapter; the first request for it has it loaded. From any thread."""
+        self._adapters = {**self._adapters, name: path}
+
+    def unadapt(self, name: str) -> None:
+        """From now on nobody asks for it; the process may have it a while longer. From any thread."""
+        self._adapters = {other: path for other, path in self._adapters.items() if other != name}
+
+    async def start(self, adapter: str | None = None) -> None:
+        async with self._using(adapter):
+            pass
 
     async def capabilities(self) -> Capabilities:
         return self.able
 
-    def ready(self) -> bool:
-        return self.process.state == "ready"
+    def ready(self, adapter: str | None = None) -> bool:
+        return self.process.state == "ready" and adapter in (None, *self._current.adapters)
 
     async def close(self) -> None:
-        await self.process.stop()
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        for task in self._switches:
+            task.cancel()
+        await asyncio.gather(*self._switches, return_exceptions=True)
+        await self._current.close()
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta, None]:
+    async def chat(self, request: ChatRequest, adapter: str | None = None) -> AsyncGenerator[Delta, None]:
         self._check(request)
         judge = Judge(request)
-        answers = self._answers(await self._started())
-        async with aclosing(conforming(answers.of(request, judge), judge)) as deltas:
-            async for delta in deltas:
-                yield delta
+        async with self._using(adapter) as (http, lora):
+            answers = self._answers(http, lora)
+            async with aclosing(conforming(answers.of(request, judge), judge)) as deltas:
+                async for delta in deltas:
+                    yield delta
 
-    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta, None]:
+    async def complete(self, request: CompletionRequest, adapter: str | None = None) -> AsyncGenerator[Delta, None]:
         if not self.able.chat:
             raise Unsupported("text generation")
         judge = Judge(request)
-        http = await self._started()
-        request = replace(request, prompt=await self._begun_once(http, request.prompt))
-        async with aclosing(conforming(self._answers(http).continued(request), judge)) as deltas:
-            async for delta in deltas:
-                yield delta
+        async with self._using(adapter) as (http, lora):
+            request = replace(request, prompt=await self._begun_once(http, request.prompt))
+            async with aclosing(conforming(self._answers(http, lora).continued(request), judge)) as deltas:
+                async for delta in deltas:
+                    yield delta
 
     async def count_tokens(self, request: ChatRequest | CompletionRequest) -> int:
+        """An adapter changes nothing of it."""
         if isinstance(request, ChatRequest):
             self._check(request)
-        http = await self._started()
-        if isinstance(request, CompletionRequest):
-            prompt = await self._begun_once(http, request.prompt)
-        elif must_call(request):
-            prompt = await self._answers(http).call_prompt(request)
-        else:
-            prompt = await self._answers(http).prompt(request)
-        answer = await http.post("//tokenize", {"content": prompt, "add_special": True, "parse_special": True})
-        return len(answer["tokens"])
+        async with self._using(None) as (http, _):
+            if isinstance(request, CompletionRequest):
+                prompt = await self._begun_once(http, request.prompt)
+            elif must_call(request):
+                prompt = await self._answers(http).call_prompt(request)
+            else:
+                prompt = await self._answers(http).prompt(request)
+            answer = await http.post("//tokenize", {"content": prompt, "add_special": True, "parse_special": True})
+            return len(answer["tokens"])
 
     async def embed(self, texts: Sequence[str]) -> tuple[list[list[float]], Usage]:
         if not self.able.embeddings:
             raise Unsupported("embeddings")
-        answer = await (await self._started()).post("/embeddings", {"input": list(texts)})
+        async with self._using(None) as (http, _):
+            answer = await http.post("/embeddings", {"input": list(texts)})
         return vectors_of(answer, len(texts), self.spec.id)
 
     async def rerank(self, query: str, documents: Sequence[str]) -> tuple[list[float], Usage]:
         if not self.able.rerank:
             raise Unsupported("reranking")
-        answer = await (await self._started()).post("/rerank", {"query": query, "documents": list(documents)})
+        async with self._using(None) as (http, _):
+            answer = await http.post("/rerank", {"query": query, "documents": list(documents)})
         scores, usage = scores_of(answer, len(documents), self.spec.id)
         return (scores if self.file.architecture in _SCORES else [_share(logit) for logit in scores]), usage
 
@@ -179,44 +196,76 @@ class LlamaCpp:
             self._first_token = str(shown["content"])
         return prompt.removeprefix(self._first_token)
 
-    async def _started(self) -> Http:
-        await self.process.start()
-        assert self._http is not None
-        return self._http
+    @asynccontextmanager
+    async def _using(self, adapter: str | None) -> AsyncIterator[tuple[Http, Lora]]:
+        """A process that runs and has the adapter, and what it is told of adapters."""
+        while True:
+            process = self._current
+            with process.used():
+                http = await process.started()
+                if adapter is None or adapter in process.adapters:
+                    yield http, process.lora(adapter)
+                    return
+            await self._switched(process, adapter)
 
-    def _answers(self, http: Http) -> Answers:
-        return Answers(http, self.file.chat_template or "", self._proven)
+    async def _switched(self, process: Process, adapter: str) -> None:
+        """Put one with all adapters of now in the place of a process that lacks this one. EngineFailed if it cannot be."""
+        async with self._switching:
+            if self._current is not process:
+                return
+            if adapter not in self._adapters:
+                raise EngineFailed(f"{adapter} is not served any more.")
+            if (problem := self._problem(self._adapters[adapter])) is not None:
+                raise EngineFailed(problem)
+            task = asyncio.create_task(self._switch(process))
+            self._switches.add(task)
+            task.add_done_callback(self._switches.discard)
+            # Shielded: others wait for it too.
+            await asyncio.shield(task)
 
-    def _launch(self) -> Launch:
-        # Not in the data folder: the path of a Unix socket may have some hundred characters only.
-        self._folder = self._folder or Path(tempfile.mkdtemp(prefix="outcrop-"))
-        socket = self._folder / "engine.sock"
-        socket.unlink(missing_ok=True)
-        headers = {"authorization": f"Bearer {self._key}"}
-        http = self._http = self._http or Http("http://engine/v1", name=self.spec.id, socket=socket, headers=headers)
+    async def _switch(self, before: Process) -> None:
+        """The new one starts beside it, on the same pages of the file in memory; requests go on meanwhile."""
+        self._number += 1
+        new = self._process()
+        try:
+            await new.started()
+        except BaseException:
+            await new.close()
+            raise
+        self._current = new
+        retiring = asyncio.create_task(before.retire())
+        self._switches.add(retiring)
+        retiring.add_done_callback(self._switches.discard)
 
-        async def is_ready() -> bool:
-            try:
-                return socket.exists() and (await http.get("//health")).get("status") == "ok"
-            except EngineError:
-                return False
+    def _process(self) -> Process:
+        return Process(self.spec, self._settings, self._log, self._parameters, self._sound)
 
-        return Launch(
-            [sys.executable, "-m", "outcrop.engines.llamacpp.worker"],
-            {**self.spec.environment, "OUTCROP_WORKER": orjson.dumps(self._parameters(socket)).decode()},
-            is_ready,
-            self._home / "logs" / f"{self.spec.id.replace('/', '_')}.log",
-            self._settings.start_seconds,
-        )
+    def _sound(self) -> dict[str, Path]:
+        """One that does not fit must not keep the model from starting."""
+        return {name: path for name, path in self._adapters.items() if self._problem(path) is None}
 
-    def _parameters(self, socket: Path) -> dict[str, Any]:
+    def _problem(self, path: Path) -> str | None:
+        try:
+            check(path, self.file.path)
+        except WeightsError as problem:
+            return str(problem)
+        return None
+
+    @property
+    def _log(self) -> Path:
+        """Two processes at once have two files."""
+        number = f".{self._number % 2}" if self._number else ""
+        return self._home / "logs" / f"{self.spec.id.replace('/', '_')}{number}.log"
+
+    def _answers(self, http: Http, lora: Lora = None) -> Answers:
+        return Answers(http, self.file.chat_template or "", self._proven, lora)
+
+    def _parameters(self) -> dict[str, Any]:
         spec = self.spec
         threads = spec.threads or self._settings.threads or default_threads()
         parameters: dict[str, Any] = {
             "model.path": str(self.file.path),
             "model_alias": [spec.id],
-            "hostnames": [str(socket)],
-            "api_keys": [self._key],
             "n_ctx": self.context_tokens * spec.slots,
             "n_parallel": spec.slots,
             "cpuparams.n_threads": threads,

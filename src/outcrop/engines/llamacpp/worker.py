@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import threading
+from typing import Any
 
 
 def main() -> None:
@@ -24,9 +25,12 @@ def main() -> None:
     del server
 
 
-def parameters(xllamacpp: object, given: dict[str, object]) -> object:
-    """`given` maps names of llama.cpp's parameters, dotted for nested ones, to their values."""
+def parameters(xllamacpp: object, given: dict[str, Any]) -> object:
+    """`given` maps names of llama.cpp's parameters, dotted for nested ones, to their values; of adapters, to their files."""
     params = xllamacpp.CommonParams()  # type: ignore[attr-defined]  # the wheel has no types
+    if adapters := given.pop("lora_adapters", None):
+        # Loaded and not applied: each request says which it wants.
+        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, 0.0) for path in adapters]  # type: ignore[attr-defined]  # as above
     for name, value in given.items():
         target = params
         *path, last = name.split(".")

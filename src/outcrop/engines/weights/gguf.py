@@ -80,14 +80,45 @@ def inspect(path: Path) -> GgufFile:
         raise WeightsError(f"{path} is empty.") from None
 
 
+def shapes(path: Path) -> tuple[str, dict[str, tuple[int, ...]]]:
+    """The architecture, and the shape of each tensor, the shortest step first. WeightsError if the file is not sound."""
+    known, tensors = _header(path)
+    return str(known.get("general.architecture")), tensors
+
+
+def inspect_adapter(path: Path) -> tuple[str, dict[str, tuple[int, ...]]]:
+    """The same of a LoRA adapter. WeightsError if it is none."""
+    known, tensors = _header(path)
+    if (known.get("general.type"), known.get("adapter.type")) != ("adapter", "lora"):
+        raise WeightsError(f"{path} is not a LoRA adapter.")
+    return str(known.get("general.architecture")), tensors
+
+
+def _header(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            reader = _Reader(path, data)
+            return reader.header(), reader.shapes
+    except OSError as problem:
+        raise WeightsError(f"{path} cannot be read: {problem.strerror}.") from None
+    except ValueError:
+        raise WeightsError(f"{path} is empty.") from None
+
+
 class _Reader:
     def __init__(self, path: Path, data: mmap.mmap) -> None:
         self._path = path
         self._data = data
         self._size = len(data)
         self._at = 0
+        self._totals = (0, 0)
+        self.shapes: dict[str, tuple[int, ...]] = {}
 
     def file(self) -> GgufFile:
+        return self._described(self.header(), *self._totals)
+
+    def header(self) -> dict[str, Any]:
+        """What the file says of itself; each tensor lies within it, and is in `shapes`."""
         if self._data[:4] != MAGIC:
             raise WeightsError(f"{self._path} is not a GGUF file.")
         self._at = 4
@@ -98,7 +129,8 @@ class _Reader:
         if entries > MOST_ENTRIES or tensors > MOST_TENSORS:
             raise self._damaged(f"it claims {entries} entries and {tensors} tensors")
         known = self._entries(entries)
-        return self._described(known, *self._tensors(tensors, known))
+        self._totals = self._tensors(tensors, known)
+        return known
 
     def _entries(self, count: int) -> dict[str, Any]:
         known: dict[str, Any] = {}
@@ -162,6 +194,7 @@ class _Reader:
         kind, offset = self._unsigned(4), self._unsigned(8)
         if kind not in BLOCKS:
             raise self._damaged(f"the tensor {name[:80]!r} has the unknown type {kind}")
+        self.shapes[name] = tuple(shape)
         elements = 1
         for length in shape:
             elements *= length
