@@ -29,10 +29,13 @@ from outcrop.shapes.bedrock_runtime import (
     StartAsyncInvokeResponse,
 )
 from outcrop.store.ids import new_id
-from outcrop.tags import tags
+from outcrop.tags import kinds, tags
+from outcrop.tags.kinds import TAGGABLE
 from outcrop.wire.operations import Operations
 
 runtime = Operations("bedrock-runtime")
+
+TAGGABLE[ASYNC] = kinds.job(ASYNC)
 
 _POSSIBLE: dict[str, tuple[Status, ...]] = {
     "InProgress": ("queued", "running", "stopping"),

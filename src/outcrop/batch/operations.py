@@ -24,10 +24,13 @@ from outcrop.shapes.bedrock import (
     StopModelInvocationJobRequest,
     StopModelInvocationJobResponse,
 )
-from outcrop.tags import tags
+from outcrop.tags import kinds, tags
+from outcrop.tags.kinds import TAGGABLE
 from outcrop.wire.operations import Operations
 
 bedrock = Operations("bedrock")
+
+TAGGABLE[BATCH] = kinds.job(BATCH)
 
 
 @bedrock

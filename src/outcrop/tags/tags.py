@@ -22,13 +22,10 @@ def of(database: Database, resource_arn: str) -> list[Tag]:
 
 def add(transaction: Transaction, resource_arn: str, tags: Sequence[Tag]) -> None:
     """Write over equal keys. ValidationException for a key that may not be, TooManyTagsException above 50 in all."""
-    check(tags)
+    check(tags, resource_arn)
     have = {row["key"] for row in transaction.query("SELECT key FROM tags WHERE resource_arn = ?", resource_arn)}
     if len(have | {tag["key"] for tag in tags}) > MOST:
-        raise TooManyTagsException(
-            f"The resource can have no more than {MOST} tags. Remove some tags and try again.",
-            members={"resourceName": resource_arn},
-        )
+        raise _too_many(resource_arn)
     for tag in tags:
         transaction.execute(
             "INSERT INTO tags (resource_arn, key, value) VALUES (?, ?, ?) "
@@ -51,13 +48,23 @@ def forget(transaction: Transaction, resource_arn: str) -> None:
     transaction.execute("DELETE FROM resource_policies WHERE resource_arn = ?", resource_arn)
 
 
-def check(tags: Sequence[Tag]) -> None:
+def check(tags: Sequence[Tag], resource_arn: str = "") -> None:
+    """Before a resource is made: what no resource can have. The same errors as of `add`."""
     keys = [tag["key"] for tag in tags]
     check_keys(keys)
     if len(set(keys)) < len(keys):
         raise ValidationException("The tags contain a key more than once. Give each key once and try again.")
+    if len(keys) > MOST:
+        raise _too_many(resource_arn)
 
 
 def check_keys(keys: Sequence[str]) -> None:
     if any(key.lower().startswith("aws:") for key in keys):
         raise ValidationException("aws: prefixed tag key names are not allowed for external use.")
+
+
+def _too_many(resource_arn: str) -> TooManyTagsException:
+    return TooManyTagsException(
+        f"The resource can have no more than {MOST} tags. Remove some tags and try again.",
+        members={"resourceName": resource_arn} if resource_arn else {},
+    )

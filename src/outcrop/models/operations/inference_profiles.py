@@ -33,9 +33,14 @@ from outcrop.shapes.bedrock import (
 from outcrop.store.ids import new_id
 from outcrop.store.paging import page
 from outcrop.tags import tags
+from outcrop.tags.kinds import TAGGABLE
 from outcrop.wire.operations import Operations
 
 bedrock = Operations("bedrock")
+
+TAGGABLE["application-inference-profile"] = lambda ctx, names: (
+    profiles.find(ctx.database, ctx.account, ctx.region, names["id12"]) is not None
+)
 
 
 @bedrock

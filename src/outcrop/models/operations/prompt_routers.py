@@ -32,9 +32,14 @@ from outcrop.shapes.bedrock import (
 from outcrop.store.ids import new_id
 from outcrop.store.paging import page
 from outcrop.tags import tags
+from outcrop.tags.kinds import TAGGABLE
 from outcrop.wire.operations import Operations
 
 bedrock = Operations("bedrock")
+
+TAGGABLE["prompt-router"] = lambda ctx, names: (
+    routers.find(ctx.database, ctx.account, ctx.region, names["id12"]) is not None
+)
 
 # Of one account in one region. AWS's own number is not published.
 MOST = 100
