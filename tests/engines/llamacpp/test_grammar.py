@@ -223,8 +223,8 @@ def thinking(home: Path, template: str) -> AbstractContextManager[House]:
     """The house model with another template."""
 
     class Thinker(LlamaCpp):
-        def _parameters(self, socket: Path) -> dict[str, Any]:
-            return {**super()._parameters(socket), "chat_template": template}
+        def _parameters(self) -> dict[str, Any]:
+            return {**super()._parameters(), "chat_template": template}
 
     spec = ModelSpec(id="thinker", engine="llamacpp", path=str(house_path()), threads=1, context_tokens=4096, slots=1)
     engine = Thinker(spec, EngineSettings(), home)
