@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "operations": ("outcrop.cli.operations:operations", "List Bedrock's operations and which are built."),
     "pull": ("outcrop.cli.pull:pull", "Download a model from a Hugging Face hub."),
     "train": ("outcrop.cli.train:train", "Train a model from a recipe file."),
+    "evaluate": ("outcrop.cli.evaluate:evaluate", "Measure models on public benchmarks and compare them."),
 }
 
 

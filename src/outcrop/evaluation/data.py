@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import io
 import json
 import os
+import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from outcrop.evaluation.item import EvaluationError, Options, Source
 
-FETCH_SECONDS = 120.0
+FETCH_SECONDS = 600.0
 
 
 def files(folder: Path, pattern: str) -> list[Path]:
@@ -28,16 +30,15 @@ def files(folder: Path, pattern: str) -> list[Path]:
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Of a file that may be compressed, or may be one JSON array."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
     try:
-        with opened as lines:
-            text = lines.read()
+        body = path.read_bytes()
+        text = (gzip.decompress(body) if path.suffix == ".gz" else body).decode("utf-8")
         if text.lstrip().startswith("["):
             yield from json.loads(text)
         else:
             # Not splitlines: texts of benchmarks hold line separators that are none of JSON lines.
             yield from (json.loads(line) for line in text.split("\n") if line.strip())
-    except (OSError, ValueError) as problem:
+    except (OSError, EOFError, ValueError) as problem:
         raise EvaluationError(f"{path} cannot be read: {problem}") from None
 
 
@@ -58,17 +59,23 @@ def folder_of(data: Path, suite: str) -> Path:
     return data / suite if (data / suite).is_dir() else data
 
 
+def missing(sources: Sequence[Source], folder: Path) -> list[Source]:
+    """What was not fetched yet."""
+    return [source for source in sources if not _there(source, folder)]
+
+
+def _there(source: Source, folder: Path) -> bool:
+    # The note that an archive was unpacked is written after its last file.
+    return (folder / (f"{source.name}.unpacked" if source.members else source.name)).exists()
+
+
 async def fetch(sources: Sequence[Source], folder: Path) -> None:
     """Fetch what is not there. EvaluationError for a file that is not the one that was published."""
     import aiohttp
 
-    missing = [source for source in sources if not (folder / source.name).exists()]
-    if not missing:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
     timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS)
     async with aiohttp.ClientSession(timeout=timeout, raise_for_status=True, trust_env=True) as session:
-        for source in missing:
+        for source in missing(sources, folder):
             try:
                 async with session.get(source.url) as answer:
                     body = await answer.read()
@@ -85,6 +92,26 @@ def keep(source: Source, body: bytes, folder: Path) -> None:
     found = hashlib.sha256(body).hexdigest()
     if found != source.sha256:
         raise EvaluationError(f"{source.url} is not what was published: its SHA-256 is {found}, not {source.sha256}.")
-    aside = folder / f".{source.name}.{os.getpid()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if source.members:
+        for name, inner in _members(source, body):
+            _write(folder / name, inner)
+        _write(folder / f"{source.name}.unpacked", source.sha256.encode())
+    else:
+        _write(folder / source.name, body)
+
+
+def _members(source: Source, body: bytes) -> Iterator[tuple[str, bytes]]:
+    """By their bare names, whatever folders the archive has."""
+    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+        for member in archive:
+            if member.isfile() and member.name.endswith(source.members):
+                inner = archive.extractfile(member)
+                assert inner is not None  # it is a file
+                yield Path(member.name).name, inner.read()
+
+
+def _write(path: Path, body: bytes) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.write_bytes(body)
-    aside.replace(folder / source.name)
+    aside.replace(path)

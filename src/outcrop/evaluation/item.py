@@ -60,7 +60,9 @@ class Scored:
 
 
 class Options(msgspec.Struct, frozen=True):
-    """How a suite is to be asked; None is the published way. `groups`: only these subjects or languages."""
+    """How a suite is to be asked. `shots` None is the published number of examples; `groups`: only these subjects or
+    languages; `seed` is for what a suite leaves to chance.
+    """
 
     shots: int | None = None
     groups: tuple[str, ...] = ()
@@ -68,19 +70,24 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A public file: its name below the suite's folder, where it can be fetched, and what it must hash to."""
+    """A public file: its name below the suite's folder, where it can be fetched, and what it must hash to.
+
+    Of a tar archive, the files that end with one of `members` are kept, and the archive is not.
+    """
 
     name: str
     url: str
     sha256: str
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
     """A benchmark. `protocol` says in words how it is asked and read, for the result; `metrics`, the first one first.
 
-    `load` raises EvaluationError where the folder has not what it needs. `slow`: scoring runs programs. `chance` is what
-    guessing scores, where that is known.
+    `load` raises EvaluationError where the folder has not what it needs. `shots` is the published number of examples, and
+    the most there are; `grouped` says what the groups are, where items have some. `runs_programs`: scoring does. `chance`
+    is what guessing scores, where that is known. `listed`: it is meant by the name of its field.
     """
 
     name: str
@@ -92,5 +99,17 @@ class Suite:
     score: Callable[[Item, str], Scored]
     published: str
     sources: Sequence[Source] = ()
-    slow: bool = False
+    shots: int = 0
+    grouped: Literal["languages", "subjects"] | None = None
+    runs_programs: bool = False
     chance: float | None = None
+    listed: bool = True
+
+
+def shots_of(most: int, options: Options) -> int:
+    """How many examples a suite that has `most` is to show. EvaluationError if it has not so many."""
+    if options.shots is None:
+        return most
+    if options.shots > most:
+        raise EvaluationError(f"{options.shots} examples are wanted, and the published protocol has {most or 'none'}.")
+    return options.shots

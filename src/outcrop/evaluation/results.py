@@ -55,7 +55,7 @@ class Run(msgspec.Struct, frozen=True):
     top_p: float | None
     seed: int
     max_tokens: int | None
-    shots: int | None
+    shots: int
     limit: int | None
     at: str
     version: str

@@ -1,0 +1,307 @@
+"""`outcrop evaluate MODEL...` and `outcrop evaluate compare FOLDER...`."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from outcrop.evaluation.item import Item, Options, Suite
+    from outcrop.evaluation.results import Results
+    from outcrop.evaluation.run import Plan
+    from outcrop.evaluation.summary import Table
+    from outcrop.settings import ModelSpec, Settings
+
+
+class _RunIsMeant(click.Group):
+    """Where no command is named, it is `run`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        named = not args or args[0] in self.commands or args[0] in ctx.help_option_names
+        return super().parse_args(ctx, args if named else ["run", *args])
+
+
+@click.group(cls=_RunIsMeant)
+def evaluate() -> None:
+    """Ask models the questions of public benchmarks, and say how sure the difference between them is.
+
+    `outcrop evaluate MODEL...` is `outcrop evaluate run MODEL...`.
+    """
+
+
+@evaluate.command()
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.option("--suite", "suites", required=True, help="Suites or fields, with commas: gsm8k,mmlu or code,math.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where the benchmarks are. Default: benchmarks in the data folder, fetched once.",
+)
+@click.option("--limit", type=click.IntRange(1), help="No more than so many items of each suite, drawn under the seed.")
+@click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="Answers to each item.")
+@click.option("--shots", type=click.IntRange(0), help="Examples before each question. Default: as published.")
+@click.option("--temperature", type=click.FloatRange(0), default=0.0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of samples and choices.")
+@click.option("--max-tokens", type=click.IntRange(1), help="Of each answer. Default: what the suite's protocol gives.")
+@click.option("--languages", help="Only these of MGSM's, with commas: en,de.")
+@click.option("--subjects", help="Only these of MMLU's, MMLU-Pro's or GPQA's, with commas.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
+@click.option("--yes", is_flag=True, help="Fetch benchmarks and replace earlier results without being asked.")
+def run(
+    models: tuple[str, ...],
+    suites: str,
+    data: Path | None,
+    limit: int | None,
+    samples: int,
+    shots: int | None,
+    temperature: float,
+    seed: int,
+    max_tokens: int | None,
+    languages: str | None,
+    subjects: str | None,
+    out: Path | None,
+    yes: bool,
+) -> None:
+    """Ask each MODEL each suite, and write scores, answers and costs to a folder.
+
+    MODEL is an id of the settings, a GGUF file or model folder, or http://HOST/v1#NAME. What was answered before is not
+    asked again, so a run that was stopped goes on.
+    """
+    from outcrop import settings as settings_module
+    from outcrop.evaluation.asking import Parameters
+    from outcrop.evaluation.item import EvaluationError
+    from outcrop.evaluation.models import specs_of
+    from outcrop.evaluation.run import Plan
+    from outcrop.evaluation.suites import chosen
+
+    folder = out or Path(f"evaluation-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
+    try:
+        settings = settings_module.load()
+        specs = specs_of(models, settings)
+        wanted = chosen(_listed(suites))
+        _check_groups(wanted, languages, subjects)
+        _check_folder(folder, yes)
+        parameters = Parameters(temperature=temperature, seed=seed, max_tokens=max_tokens)
+        work = []
+        for suite in wanted:
+            options = _options(suite, shots, seed, languages, subjects)
+            items = _items(suite, options, data, settings, yes)
+            work.append((suite, items, Plan(options, parameters, samples, limit)))
+        results = asyncio.run(_evaluated(specs, work, settings))
+    except (EvaluationError, settings_module.SettingsError) as problem:
+        raise click.ClickException(str(problem)) from None
+    except KeyboardInterrupt:
+        click.echo("\nStopped. The same command goes on where this one was: no answer is asked for twice.", err=True)
+        sys.exit(130)
+    _write(results, folder)
+    _show(results)
+    click.echo(f"All of it is in {folder}")
+    _complain(results)
+
+
+@evaluate.command()
+@click.argument(
+    "folders",
+    metavar="FOLDER...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+def compare(folders: tuple[Path, ...]) -> None:
+    """Compare the models whose results are in the FOLDERs, pair by pair, on the items that both were asked."""
+    from outcrop.evaluation.comparing import merged
+    from outcrop.evaluation.item import EvaluationError
+    from outcrop.evaluation.results import Results
+
+    try:
+        several = {str(folder): Results.read(folder) for folder in dict.fromkeys(folders)}
+    except EvaluationError as problem:
+        raise click.ClickException(str(problem)) from None
+    results = merged(several)
+    if len(results.models()) < 2:
+        raise click.ClickException("There is one model in the results, and two are needed to compare.")
+    _show(results)
+
+
+def _listed(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def _check_groups(suites: Sequence[Suite], languages: str | None, subjects: str | None) -> None:
+    from outcrop.evaluation.item import EvaluationError
+
+    for option, said, grouped in (("--languages", languages, "languages"), ("--subjects", subjects, "subjects")):
+        if said and not any(suite.grouped == grouped for suite in suites):
+            raise EvaluationError(f"{option} says nothing to {', '.join(suite.name for suite in suites)}.")
+
+
+def _check_folder(folder: Path, yes: bool) -> None:
+    from outcrop.evaluation.item import EvaluationError
+    from outcrop.evaluation.results import RUNS
+
+    if (folder / RUNS).exists() and not yes:
+        raise EvaluationError(f"{folder} holds results already. Name another folder, or replace them with --yes.")
+
+
+def _options(suite: Suite, shots: int | None, seed: int, languages: str | None, subjects: str | None) -> Options:
+    from outcrop.evaluation.item import Options
+
+    groups = {"languages": _listed(languages), "subjects": _listed(subjects), None: []}[suite.grouped]
+    return Options(shots, tuple(groups), seed)
+
+
+def _items(suite: Suite, options: Options, data: Path | None, settings: Settings, yes: bool) -> list[Item]:
+    """Of the user's folder, or of ours, into which they are fetched first."""
+    from outcrop import settings as settings_module
+    from outcrop.evaluation import data as files
+    from outcrop.evaluation.item import EvaluationError
+
+    if suite.name == "ifeval" and importlib.util.find_spec("langdetect") is None:
+        raise EvaluationError("IFEval needs langdetect. Install it with: pip install 'outcrop[evaluate]'")
+    folder = settings_module.home() / "benchmarks" / suite.name
+    if data is not None:
+        folder = files.folder_of(data, suite.name)
+    elif missing := files.missing(suite.sources, folder):
+        where = f"{suite.title} is not in {folder}"
+        if settings.network == "none":
+            raise EvaluationError(f'{where}, and network is "none" in the settings. Name its folder with --data.')
+        hosts = ", ".join(sorted({source.url.split("/")[2] for source in missing}))
+        if not yes and not (sys.stdin.isatty() and click.confirm(f"{where}. Fetch it from {hosts}?")):
+            raise EvaluationError(f"{where}. Fetch it from {hosts} with --yes, or name its folder with --data.")
+        asyncio.run(files.fetch(suite.sources, folder))
+    try:
+        items = suite.load(folder, options)
+    except EvaluationError as problem:
+        raise EvaluationError(f"{suite.title}: {problem}") from None
+    if not items:
+        raise EvaluationError(f"{suite.title}: {folder} holds no item of {', '.join(options.groups) or 'it'}.")
+    return items
+
+
+async def _evaluated(
+    specs: Sequence[ModelSpec], work: Sequence[tuple[Suite, list[Item], Plan]], settings: Settings
+) -> Results:
+    """One model after the other, and each suite after the other: an engine is kept busy by one."""
+    from contextlib import closing
+
+    from outcrop import settings as settings_module
+    from outcrop.evaluation.cache import Cache
+    from outcrop.evaluation.models import opened, started
+    from outcrop.evaluation.results import Results
+    from outcrop.evaluation.run import evaluate, some
+
+    home = settings_module.home()
+    results = Results([], [])
+    with closing(Cache(home / "evaluations" / "answers.sqlite3")) as cache, _Bar(len(specs) * len(work)) as bar:
+        async with opened(specs, settings, home) as engines:
+            for spec in specs:
+                asked = await started(engines, spec)
+                for suite, items, plan in work:
+                    few = some(items, plan.limit, plan.parameters.seed)
+                    bar.begin(spec.id, suite.title, len(few) * plan.samples)
+                    found, records = await evaluate(asked, suite, few, plan, cache, bar.done)
+                    results.runs.append(found)
+                    results.records.extend(records)
+    return results
+
+
+class _Bar:
+    """How far the run is; how long it will still take goes by the answers that were asked for, not by the known ones."""
+
+    def __init__(self, runs: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._runs, self._begun = runs, 0
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
+        )  # fmt: skip
+        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._task = self._bar.add_task("", total=None, left="")
+
+    def __enter__(self) -> _Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def begin(self, model: str, suite: str, total: int) -> None:
+        from outcrop.jobs.remaining import Remaining
+
+        self._begun += 1
+        self._remaining, self._total, self._asked, self._known, self._failed = Remaining(), total, 0, 0, 0
+        self._remaining.see(time.monotonic(), 0)
+        which = f"{self._begun} of {self._runs}: " if self._runs > 1 else ""
+        self._bar.reset(self._task, total=total, description=f"{which}{model}, {suite}", left="")
+
+    def done(self, record: object) -> None:
+        from outcrop.evaluation.results import Record
+        from outcrop.jobs.remaining import in_words
+
+        assert isinstance(record, Record)
+        self._known += record.cached
+        self._asked += not record.cached
+        self._failed += record.failure is not None
+        now = time.monotonic()
+        if not record.cached:
+            self._remaining.see(now, self._asked)
+        left = in_words(self._remaining.seconds(now, self._total - self._known))
+        if self._failed:
+            left += f", {self._failed} failed"
+        self._bar.update(self._task, completed=self._asked + self._known, left=left)
+
+
+def _write(results: Results, folder: Path) -> None:
+    from outcrop.evaluation.summary import markdown
+
+    results.write(folder)
+    (folder / "summary.md").write_text(markdown(results), encoding="utf-8")
+
+
+def _show(results: Results) -> None:
+    from outcrop.evaluation.comparing import comparisons, mixed
+    from outcrop.evaluation.results import costs, scores
+    from outcrop.evaluation.summary import comparison_table, cost_table, score_table
+
+    for sentence in mixed(results):
+        click.echo(sentence, err=True)
+    _print("Scores", score_table(scores(results)))
+    if len(results.models()) > 1:
+        _print("Differences, on the same items", comparison_table(comparisons(results)))
+    _print("What it cost", cost_table(costs(results)))
+
+
+def _print(title: str, table: Table) -> None:
+    from rich.console import Console
+    from rich.table import Table as Drawn
+
+    console = Console()
+    if not console.is_terminal:
+        # Into a file or a pipe: nothing is folded to the width of a screen that is none.
+        console = Console(width=1000)
+    drawn = Drawn(title=title, title_justify="left")
+    for place, name in enumerate(table[0]):
+        drawn.add_column(name, overflow="fold", no_wrap=place == 0 and not console.is_terminal)
+    for row in table[1]:
+        drawn.add_row(*row)
+    console.print(drawn)
+
+
+def _complain(results: Results) -> None:
+    """A model that answered nothing has no score that means anything."""
+    from outcrop.evaluation.results import costs
+
+    for cost in costs(results):
+        if cost.failures == cost.answers:
+            first = results.of(cost.model, cost.suite)[0].failure
+            raise click.ClickException(f"{cost.model} gave no answer to any item of {cost.suite}: {first}")
