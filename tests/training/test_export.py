@@ -15,8 +15,9 @@ import torch
 from tokenizers import Tokenizer
 
 from outcrop.engines.weights import convert, gguf, huggingface
-from outcrop.training import export, loop
+from outcrop.training import export
 from outcrop.training.model import Decoder
+from outcrop.training.pretraining import config_of
 from outcrop.training.recipe import load
 from outcrop.training.tokenizer import END_OF_TURN, Template
 from tests.engines.weights import llama
@@ -28,7 +29,7 @@ PROMPTS = ("Say hello to Ada Lovelace.", "What is 17 + 25?", "Äpfel, 北京 und
 def model(recipe_file: Path) -> Decoder:
     """Random, with weights large enough that attention and positions matter, rounded as the file rounds them."""
     torch.manual_seed(3)
-    model = Decoder(loop.config_of(load(recipe_file)))
+    model = Decoder(config_of(load(recipe_file)))
     with torch.no_grad():
         for weight in model.parameters():
             if weight.ndim == 2:
@@ -41,7 +42,7 @@ def model(recipe_file: Path) -> Decoder:
 
 def log_probabilities(model: Decoder, ids: list[int]) -> torch.Tensor:
     with torch.no_grad():
-        return model.logits(model(torch.tensor([ids]))[0]).log_softmax(-1)
+        return model(torch.tensor([ids]))[0].log_softmax(-1)
 
 
 # q8_0 rounds each weight to 1/127 of its block's largest; that moves log-probabilities, and equal computation is what

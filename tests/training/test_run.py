@@ -14,11 +14,12 @@ pytest.importorskip("tokenizers")
 import torch
 from tokenizers import Tokenizer
 
-from outcrop.training import loop, run
-from outcrop.training.data import pool_batches, stream
-from outcrop.training.loop import METRICS, Progress, rate
+from outcrop.training import pretraining, run
+from outcrop.training.data import GeneratedSource
 from outcrop.training.model import Decoder
 from outcrop.training.muon import orthogonalise
+from outcrop.training.pretraining import METRICS, rate
+from outcrop.training.progress import Progress
 from outcrop.training.recipe import RecipeError, load
 from outcrop.training.tokenizer import Template
 
@@ -32,7 +33,7 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path: Path, recipe_fi
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
-    model, progress = loop.train(recipe, tokenizer, whole, lambda _: None)
+    model, progress = pretraining.train(recipe, tokenizer, whole, lambda _: None)
 
     def stop_at(step: int) -> None:
         def report(done: Progress) -> None:
@@ -41,18 +42,16 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path: Path, recipe_fi
                 raise Interrupted
 
         with pytest.raises(Interrupted):
-            loop.train(recipe, tokenizer, broken, report)
+            pretraining.train(recipe, tokenizer, broken, report)
 
     stop_at(3)
     assert len(rows(broken)) == 3
     stop_at(7)
-    again, resumed = loop.train(recipe, tokenizer, broken, lambda _: None)
+    again, resumed = pretraining.train(recipe, tokenizer, broken, lambda _: None)
 
-    assert (resumed.step, resumed.tokens, resumed.pool, resumed.index) == (
-        progress.step, progress.tokens, progress.pool, progress.index,
-    )  # fmt: skip
+    assert (resumed.step, resumed.tokens, resumed.position) == (progress.step, progress.tokens, progress.position)
     for ours, theirs in zip(rows(broken), rows(whole), strict=True):
-        assert (ours["step_number"], ours["tokens"]) == (theirs["step_number"], theirs["tokens"])
+        assert ours["step_number"] == theirs["step_number"]
         assert float(ours["training_loss"]) == pytest.approx(float(theirs["training_loss"]), abs=1e-6)
     for name, weight in model.state_dict().items():
         assert torch.allclose(weight, again.state_dict()[name], atol=1e-6), name
@@ -64,35 +63,40 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path: Path, recipe_fi
 
 def test_a_finished_run_is_not_trained_further(tmp_path: Path, recipe_file: Path, tokenizer: Tokenizer) -> None:
     recipe = load(recipe_file)
-    _, first = loop.train(recipe, tokenizer, tmp_path, lambda _: None)
+    _, first = pretraining.train(recipe, tokenizer, tmp_path, lambda _: None)
     before = (tmp_path / METRICS).read_text()
-    _, second = loop.train(recipe, tokenizer, tmp_path, lambda _: None)
+    _, second = pretraining.train(recipe, tokenizer, tmp_path, lambda _: None)
     assert second == first
     assert (tmp_path / METRICS).read_text() == before
 
 
 def test_a_broken_off_checkpoint_is_passed_over(tmp_path: Path, recipe_file: Path, tokenizer: Tokenizer) -> None:
-    (tmp_path / "checkpoint.pt.partial").write_bytes(b"half")
-    _, progress = loop.train(load(recipe_file), tokenizer, tmp_path, lambda _: None)
+    half = tmp_path / "checkpoint" / "step-9.partial"
+    half.mkdir(parents=True)
+    (half / "progress.json").write_text("{")
+    _, progress = pretraining.train(load(recipe_file), tokenizer, tmp_path, lambda _: None)
     assert progress.step > 1
-    assert not (tmp_path / "checkpoint.pt.partial").exists()
+    assert [folder.name for folder in (tmp_path / "checkpoint").iterdir()] == [f"step-{progress.step}"]
 
 
-def test_the_stream_begins_anywhere(tokenizer: Tokenizer) -> None:
-    def batches(pool: int, index: int, count: int) -> list[torch.Tensor]:
-        start = (pool, index)
-        found = stream(tokenizer, Template(), seed=4, batch_tokens=4096, context=512, start=start)
-        return [batch.inputs for batch in itertools.islice(found, count)]
+@pytest.fixture
+def source(tokenizer: Tokenizer) -> GeneratedSource:
+    return GeneratedSource(tokenizer, Template(), seed=4, step_tokens=8192, batch_tokens=4096, context=512)
 
-    pool = pool_batches(tokenizer, Template(), 4, 0, 4096, 512)
-    whole = batches(0, 0, len(pool) + 2)
-    for pair in zip(whole[len(pool) - 2 :], batches(0, len(pool) - 2, 4), strict=True):
+
+def test_the_stream_begins_anywhere(source: GeneratedSource) -> None:
+    def inputs(start: tuple[int, int], count: int) -> list[torch.Tensor]:
+        return [batch.inputs for batch, _ in itertools.islice(source.batches(start), count)]
+
+    pool = source.pool(0)
+    whole = inputs((0, 0), len(pool) + 2)
+    for pair in zip(whole[len(pool) - 2 :], inputs((0, len(pool) - 2), 4), strict=True):
         assert torch.equal(*pair)
     assert not torch.equal(whole[0], whole[len(pool)])
 
 
-def test_batches_hold_their_examples_and_count_no_padding(tokenizer: Tokenizer) -> None:
-    for batch in pool_batches(tokenizer, Template(), 4, 0, 4096, 512):
+def test_batches_hold_their_examples_and_count_no_padding(source: GeneratedSource) -> None:
+    for batch in source.pool(0):
         rows_, width = batch.inputs.shape
         assert rows_ * width <= 4096
         assert width % 16 == 0
@@ -125,7 +129,7 @@ def test_muon_s_updates_have_singular_values_near_one() -> None:
 
 def test_the_future_is_not_seen(recipe_file: Path) -> None:
     torch.manual_seed(0)
-    model = Decoder(loop.config_of(load(recipe_file)))
+    model = Decoder(pretraining.config_of(load(recipe_file)))
     ids = torch.randint(0, 512, (1, 20))
     changed = ids.clone()
     changed[0, 12] += 1

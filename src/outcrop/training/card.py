@@ -30,7 +30,7 @@ from outcrop.engines.llamacpp.engine import LlamaCpp
 from outcrop.settings import EngineSettings, ModelSpec
 from outcrop.training.generators import CLOSED, FAMILIES, Example, held_out_examples
 from outcrop.training.generators.example import is_right
-from outcrop.training.loop import Progress
+from outcrop.training.progress import Progress
 from outcrop.training.recipe import Recipe
 
 LONGEST_ANSWER = 200

@@ -1,180 +1,111 @@
-"""The training loop. It fits on a screen."""
+"""The training loop. It fits on a screen, and everything that is trained goes through it.
+
+Another kind of training brings an `Objective` ((model, batch) -> summed loss and count) and a `Source` of steps, whose
+batches carry what the objective wants in `extras`; what it must remember lives in `Progress.notes`. A `Source` may hold the
+model: steps that are sampled from it are made when they are asked for, between two optimizer steps.
+"""
 
 from __future__ import annotations
 
-import csv
+import math
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-import torch.nn.functional as F
-from tokenizers import Tokenizer
-from torch import Tensor
 
 from outcrop.engines.cores import usable_cores
-from outcrop.training.data import Batch, stream
-from outcrop.training.model import Decoder, ModelConfig, device
-from outcrop.training.muon import Muon
-from outcrop.training.recipe import Recipe, TrainPart
-from outcrop.training.tokenizer import Template
-
-METRICS = "step_wise_training_metrics.csv"
+from outcrop.training import checkpoint, optimizers, parallel
+from outcrop.training.batches import Source, Step
+from outcrop.training.model import Decoder, device
+from outcrop.training.objectives import Objective, next_token
+from outcrop.training.progress import Metrics, Progress
 
 
-@dataclass(slots=True)
-class Progress:
-    """Where a run is: what the data stream and the schedule depend on, and the seconds it has taken."""
-
-    step: int = 0
-    tokens: int = 0
-    pool: int = 0
-    index: int = 0
-    seconds: float = 0.0
-    loss: float = float("nan")
+class TrainingError(Exception):
+    """A sentence on why a run cannot go on."""
 
 
-def rate(train: TrainPart, tokens: int) -> float:
-    """Share of the learning rate: warm-up, constant, linear decay to 2 % (WSD)."""
-    done = tokens / train.tokens
-    if done < train.warmup:
-        return max(done, 0.1 * train.warmup) / train.warmup
-    return max(0.02, min(1.0, (1 - done) / train.decay))
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`schedule`: the share of each optimizer's peak rate at some progress. `after_step` may change `notes` and tell of them."""
+
+    model: Decoder
+    optimizers: Sequence[torch.optim.Optimizer]
+    source: Source
+    schedule: Callable[[Progress], float]
+    objective: Objective = next_token
+    finished: Callable[[Progress], bool] = lambda _: False
+    after_step: Callable[[Progress, Step], Progress] = lambda progress, _: progress
+    clip: float = 1.0
+    bf16: bool = False
+    checkpoint_seconds: float = 60.0
 
 
-def optimizers(model: Decoder, train: TrainPart) -> list[torch.optim.Optimizer]:
-    """Muon for the hidden matrices; AdamW for the embedding and the norms."""
-    hidden = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed_tokens" not in n]
-    others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed_tokens" in n]
-    return [
-        Muon(hidden, lr=train.muon_learning_rate, weight_decay=train.weight_decay),
-        torch.optim.AdamW(others, lr=train.learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
+def run(job: Job, out: Path, metrics: Sequence[Metrics], report: Callable[[Progress], None]) -> Progress:
+    """Train until the source ends or the job is finished, from the newest checkpoint in `out` if there is one.
 
-
-def loss_sum(model: Decoder, batch: Batch, where: torch.device, *, bf16: bool = False) -> tuple[Tensor, int]:
-    """Summed cross-entropy and the count of targets; the head runs only where there is a target."""
-    targets = batch.targets.to(where)
-    wanted = targets != -100
-    with torch.autocast(where.type, torch.bfloat16, enabled=bf16):
-        logits = model.logits(model(batch.inputs.to(where))[wanted])
-    return F.cross_entropy(logits.float(), targets[wanted], reduction="sum"), int(wanted.sum())
-
-
-def in_bfloat16(train: TrainPart, where: torch.device) -> bool:
-    """On a CPU without bfloat16 arithmetic, autocast is slower than float32."""
-    if train.precision != "auto":
-        return train.precision == "bf16"
-    return where.type != "cpu" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-
-
-def train(
-    recipe: Recipe, tokenizer: Tokenizer, out: Path, report: Callable[[Progress], None]
-) -> tuple[Decoder, Progress]:
-    """Train to the recipe's tokens, from the newest checkpoint in `out` if there is one."""
-    settings, where = recipe.train, device()
-    torch.set_num_threads(settings.threads or free_cores())
-    torch.manual_seed(settings.seed)
-    model = Decoder(config_of(recipe)).to(where)
-    chosen = optimizers(model, settings)
-    peaks = [settings.muon_learning_rate, settings.learning_rate]
-    progress = restore(out, model, chosen) or Progress()
-    _forget_metrics_after(out, progress.step)
-    batches = stream(
-        tokenizer, Template(), seed=settings.seed, batch_tokens=settings.tokens_per_batch,
-        context=recipe.model.context, start=(progress.pool, progress.index),
-    )  # fmt: skip
-    bf16, saved = in_bfloat16(settings, where), time.monotonic()
-    while progress.tokens < settings.tokens:
+    `metrics`: the first is written here; from all of them go the rows after that checkpoint.
+    """
+    model, where = job.model, device()
+    trained = [p for p in model.parameters() if p.requires_grad]
+    peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in job.optimizers]
+    progress = checkpoint.restore(out, model, job.optimizers) or Progress()
+    for file in metrics:
+        file.forget_after(progress.step)
+    steps, saved, peak = job.source.steps(progress.position), time.monotonic(), _peak(job, where)
+    while not job.finished(progress) and (step := next(steps, None)) is not None:
         began = time.monotonic()
-        total, targets, tokens = 0.0, 0, 0
-        pieces = list(_one_step(batches, settings.tokens_per_step))
-        for optimizer, peak in zip(chosen, peaks, strict=True):
-            optimizer.param_groups[0]["lr"] = peak * rate(settings, progress.tokens)
+        for optimizer, rates in zip(job.optimizers, peaks, strict=True):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * job.schedule(progress)
             optimizer.zero_grad(set_to_none=True)
-        for batch in pieces:
-            loss, count = loss_sum(model, batch, where, bf16=bf16)
+        sums = torch.zeros(2, device=where)
+        for batch in parallel.mine(step.pieces):
+            with torch.autocast(where.type, torch.bfloat16, enabled=job.bf16):
+                loss, count = job.objective(model, batch.to(where))
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves Tensor.backward untyped
-            total, targets, tokens = total + loss.item(), targets + count, tokens + batch.tokens
-        for parameter in model.parameters():
+            sums += torch.stack((loss.detach().float(), count.float()))
+        total, counted = parallel.summed(sums).tolist()
+        for parameter in trained:
             if parameter.grad is not None:
-                parameter.grad /= targets
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-        for optimizer in chosen:
+                # Sharded gradients are means over the processes; what is wanted is the mean over what was counted.
+                parameter.grad *= parallel.size() / max(1.0, counted)
+        torch.nn.utils.clip_grad_norm_(trained, job.clip)
+        for optimizer in job.optimizers:
             optimizer.step()
-        progress = Progress(
-            progress.step + 1, progress.tokens + tokens, pieces[-1].pool, pieces[-1].index + 1,
-            progress.seconds + time.monotonic() - began, total / targets,
-        )  # fmt: skip
-        _write_metrics(out, progress)
+        progress = _advanced(progress, step, total / max(1.0, counted), time.monotonic() - began, job, peak)
+        if parallel.rank() == 0:
+            metrics[0].append(progress.step, progress.epoch, progress.loss)
         report(progress)
-        if time.monotonic() - saved > settings.checkpoint_seconds:
-            save(out, model, chosen, progress)
+        progress = job.after_step(progress, step)
+        if parallel.agreed(time.monotonic() - saved > job.checkpoint_seconds):
+            checkpoint.save(out, model, job.optimizers, progress)
             saved = time.monotonic()
-    save(out, model, chosen, progress)
-    return model, progress
+    checkpoint.save(out, model, job.optimizers, progress)
+    return progress
+
+
+def _advanced(before: Progress, step: Step, loss: float, seconds: float, job: Job, peak: float) -> Progress:
+    if not math.isfinite(loss):
+        raise TrainingError(f"The loss is {loss} at step {before.step + 1}; a lower learning rate may help.")
+    tokens, c = sum(batch.tokens for batch in step.pieces), job.model.config
+    length = max(batch.inputs.shape[1] for batch in step.pieces)
+    speed = tokens / seconds
+    flops = optimizers.flops_per_token(job.model, c.layers, c.heads * c.head_dim, length)
+    return replace(
+        before, step=before.step + 1, epoch=step.epoch, tokens=before.tokens + tokens, position=step.after,
+        seconds=before.seconds + seconds, loss=loss, speed=speed, mfu=speed * flops / peak,
+    )  # fmt: skip
+
+
+def _peak(job: Job, where: torch.device) -> float:
+    return optimizers.peak_flops(where, bf16=job.bf16) * parallel.size()
 
 
 def free_cores() -> int:
     """Two threads on one free core are slower than one, because OpenMP's barriers spin."""
     cores = usable_cores()
     return max(1, min(cores, round(cores - os.getloadavg()[0])))
-
-
-def config_of(recipe: Recipe) -> ModelConfig:
-    m = recipe.model
-    return ModelConfig(m.vocab_size, m.hidden_size, m.intermediate_size, m.layers, m.heads, m.kv_heads, m.context)
-
-
-def _one_step(batches: Iterator[Batch], tokens: int) -> Iterator[Batch]:
-    seen = 0
-    while seen < tokens:
-        batch = next(batches)
-        seen += batch.inputs.numel()
-        yield batch
-
-
-def save(out: Path, model: Decoder, chosen: list[torch.optim.Optimizer], progress: Progress) -> None:
-    """Whole or not at all: written beside, then renamed."""
-    state: dict[str, Any] = {
-        "model": model.state_dict(),
-        "optimizers": [optimizer.state_dict() for optimizer in chosen],
-        "progress": {name: getattr(progress, name) for name in Progress.__slots__},
-    }
-    partial = out / "checkpoint.pt.partial"
-    torch.save(state, partial)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(out / "checkpoint.pt")
-
-
-def restore(out: Path, model: Decoder, chosen: list[torch.optim.Optimizer]) -> Progress | None:
-    path = out / "checkpoint.pt"
-    if not path.exists():
-        return None
-    state = torch.load(path, map_location=device(), weights_only=True)
-    model.load_state_dict(state["model"])
-    for optimizer, held in zip(chosen, state["optimizers"], strict=True):
-        optimizer.load_state_dict(held)
-    return Progress(**state["progress"])
-
-
-def _forget_metrics_after(out: Path, step: int) -> None:
-    """Rows that an interrupted run wrote after its last checkpoint are trained, and written, again."""
-    path = out / METRICS
-    if path.exists():
-        lines = path.read_text().splitlines(keepends=True)
-        path.write_text("".join(lines[: step + 1]))
-
-
-def _write_metrics(out: Path, progress: Progress) -> None:
-    path = out / METRICS
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(["step_number", "tokens", "training_loss", "seconds"])
-        writer.writerow([progress.step, progress.tokens, f"{progress.loss:.6f}", f"{progress.seconds:.2f}"])

@@ -1,8 +1,11 @@
-"""A Llama-shaped decoder with Hugging Face's parameter names, so that its state dict is the HF checkpoint."""
+"""A Llama-shaped decoder with Hugging Face's parameter names, so that its state dict is the HF checkpoint.
+
+With biases on q, k and v it is Qwen2, with norms on q and k Qwen3.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,7 +15,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Sizes; `head_dim` is `hidden_size / heads`. Embeddings are tied."""
+    """Sizes. `head_width` 0 means `hidden_size / heads`; `rope_factors` divide the rotary frequencies, one for each."""
 
     vocab_size: int = 2048
     hidden_size: int = 192
@@ -23,10 +26,15 @@ class ModelConfig:
     context: int = 2048
     rope_theta: float = 10000.0
     norm_eps: float = 1e-5
+    head_width: int = 0
+    tied: bool = True
+    qkv_bias: bool = False
+    qk_norm: bool = False
+    rope_factors: tuple[float, ...] = ()
 
     @property
     def head_dim(self) -> int:
-        return self.hidden_size // self.heads
+        return self.head_width or self.hidden_size // self.heads
 
     def to_hf(self) -> dict[str, Any]:
         """`config.json` of transformers' LlamaForCausalLM."""
@@ -44,7 +52,7 @@ class ModelConfig:
             "rope_theta": self.rope_theta,
             "rms_norm_eps": self.norm_eps,
             "hidden_act": "silu",
-            "tie_word_embeddings": True,
+            "tie_word_embeddings": self.tied,
             "attention_bias": False,
             "mlp_bias": False,
             "torch_dtype": "float16",
@@ -52,14 +60,14 @@ class ModelConfig:
             "eos_token_id": 2,
         }
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
-
-def rotary(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosine and sine, each (T, head_dim), of the rotate-half form (Su et al. 2021, as in HF's Llama)."""
-    frequencies = theta ** (-torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim)
-    angles = positions.float()[:, None] * frequencies[None, :]
+def rotary(positions: Tensor, c: ModelConfig) -> tuple[Tensor, Tensor]:
+    """Cosine and sine, each (..., T, head_dim), of the rotate-half form (Su et al. 2021, as in HF's Llama)."""
+    exponents = torch.arange(0, c.head_dim, 2, device=positions.device, dtype=torch.float32) / c.head_dim
+    frequencies = c.rope_theta**-exponents
+    if c.rope_factors:
+        frequencies = frequencies / torch.tensor(c.rope_factors, device=positions.device)
+    angles = positions.float()[..., None] * frequencies
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
 
@@ -69,25 +77,40 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return x * cosine + torch.cat((-second, first), dim=-1) * sine
 
 
+def within_documents(documents: Tensor) -> Tensor:
+    """(B, T) numbers of documents -> (B, 1, T, T): which position sees which, its own past within its own document."""
+    length = documents.shape[1]
+    past = torch.ones(length, length, dtype=torch.bool, device=documents.device).tril()
+    return ((documents[:, :, None] == documents[:, None, :]) & past)[:, None]
+
+
 class Attention(nn.Module):
     def __init__(self, c: ModelConfig) -> None:
         super().__init__()
         self.c = c
-        self.q_proj = nn.Linear(c.hidden_size, c.heads * c.head_dim, bias=False)
-        self.k_proj = nn.Linear(c.hidden_size, c.kv_heads * c.head_dim, bias=False)
-        self.v_proj = nn.Linear(c.hidden_size, c.kv_heads * c.head_dim, bias=False)
+        self.q_proj = nn.Linear(c.hidden_size, c.heads * c.head_dim, bias=c.qkv_bias)
+        self.k_proj = nn.Linear(c.hidden_size, c.kv_heads * c.head_dim, bias=c.qkv_bias)
+        self.v_proj = nn.Linear(c.hidden_size, c.kv_heads * c.head_dim, bias=c.qkv_bias)
         self.o_proj = nn.Linear(c.heads * c.head_dim, c.hidden_size, bias=False)
+        if c.qk_norm:
+            self.q_norm = nn.RMSNorm(c.head_dim, eps=c.norm_eps)
+            self.k_norm = nn.RMSNorm(c.head_dim, eps=c.norm_eps)
 
-    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor | None) -> Tensor:
         batch, length, _ = x.shape
-        q = self.q_proj(x).view(batch, length, self.c.heads, -1).transpose(1, 2)
-        k = self.k_proj(x).view(batch, length, self.c.kv_heads, -1).transpose(1, 2)
+        q = self.q_proj(x).view(batch, length, self.c.heads, -1)
+        k = self.k_proj(x).view(batch, length, self.c.kv_heads, -1)
         v = self.v_proj(x).view(batch, length, self.c.kv_heads, -1).transpose(1, 2)
+        if self.c.qk_norm:
+            q, k = self.q_norm(q), self.k_norm(k)
+        q, k = rotate(q.transpose(1, 2), cosine, sine), rotate(k.transpose(1, 2), cosine, sine)
+        # Under autocast rotation leaves float32, and attention wants one type.
         out = F.scaled_dot_product_attention(
-            rotate(q, cosine, sine),
-            rotate(k, cosine, sine),
+            q.to(v.dtype),
+            k.to(v.dtype),
             v,
-            is_causal=True,
+            attn_mask=mask,
+            is_causal=mask is None,
             enable_gqa=self.c.kv_heads != self.c.heads,
         )
         mixed: Tensor = self.o_proj(out.transpose(1, 2).reshape(batch, length, -1))
@@ -114,8 +137,8 @@ class Layer(nn.Module):
         self.post_attention_layernorm = nn.RMSNorm(c.hidden_size, eps=c.norm_eps)
         self.mlp = MLP(c)
 
-    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), cosine, sine)
+    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor | None) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cosine, sine, mask)
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out
 
@@ -129,12 +152,14 @@ class Body(nn.Module):
 
 
 class Decoder(nn.Module):
-    """`forward(ids (B, T)) -> hidden (B, T, D)`; `logits(hidden)` applies the tied head, only where it is wanted."""
+    """Logits in one call, because sharded weights are whole only within it."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.model = Body(config)
+        if not config.tied:
+            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.apply(self._initialise)
         for name, weight in self.named_parameters():
             # Residual branches start small, so that depth does not blow up the stream (GPT-2).
@@ -145,18 +170,32 @@ class Decoder(nn.Module):
     def _initialise(module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=0.02)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        positions = torch.arange(ids.shape[1], device=ids.device)
-        cosine, sine = rotary(positions, self.config.head_dim, self.config.rope_theta)
+    def forward(
+        self,
+        ids: Tensor,
+        documents: Tensor | None = None,
+        positions: Tensor | None = None,
+        wanted: Tensor | None = None,
+    ) -> Tensor:
+        """`ids` (B, T) -> logits (B, T, V); with `wanted` (B, T), a mask, only there: (N, V).
+
+        `documents` (B, T) numbers the documents that share a row, `positions` (B, T) counts within each.
+        """
+        if positions is None:
+            positions = torch.arange(ids.shape[1], device=ids.device)
+        cosine, sine = rotary(positions, self.config)
+        if positions.ndim == 2:
+            cosine, sine = cosine[:, None], sine[:, None]
+        mask = None if documents is None else within_documents(documents)
         x = self.model.embed_tokens(ids)
         for layer in self.model.layers:
-            x = layer(x, cosine, sine)
-        out: Tensor = self.model.norm(x)
-        return out
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden, self.model.embed_tokens.weight)
+            x = layer(x, cosine, sine, mask)
+        hidden = self.model.norm(x if wanted is None else x[wanted])
+        head = self.model.embed_tokens if self.config.tied else self.lm_head
+        return F.linear(hidden, head.weight)
 
     def parameters_count(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())

@@ -28,6 +28,7 @@ class TrainPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `tokens_per_step` is one optimizer step, done in pieces of `tokens_per_batch`; `threads` 0 means the free cores.
     `precision` auto computes in bfloat16 where the processor has arithmetic for it; the weights are float32 always.
+    `compile`: torch.compile, which takes a minute or more before it pays.
     """
 
     tokens: int
@@ -43,6 +44,7 @@ class TrainPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int = 0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpoint_seconds: float = 120.0
+    compile: bool = False
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

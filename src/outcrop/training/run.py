@@ -9,8 +9,10 @@ from random import Random
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from tokenizers import Tokenizer
 
-from outcrop.training import loop
+from outcrop.training import plot, pretraining
 from outcrop.training.generators import training_example
+from outcrop.training.progress import Metrics
+from outcrop.training.progress import Progress as Done
 from outcrop.training.recipe import Recipe, RecipeError, load
 from outcrop.training.tokenizer import Template
 from outcrop.training.tokenizer import train as train_tokenizer
@@ -25,16 +27,17 @@ def train(recipe_path: Path, out: Path | None = None, *, resume: bool = True) ->
     with _progress() as bar:
         task = bar.add_task("training", total=recipe.train.tokens, loss="")
 
-        def report(done: loop.Progress) -> None:
-            speed = done.tokens / done.seconds
-            bar.update(
-                task, completed=done.tokens, loss=f"step {done.step}, loss {done.loss:.3f}, {speed:.0f} tokens/s"
-            )
+        def report(done: Done) -> None:
+            told = f"step {done.step}, loss {done.loss:.3f}, {done.speed:.0f} tokens/s, MFU {done.mfu:.0%}"
+            bar.update(task, completed=done.tokens, loss=told)
 
-        model, progress = loop.train(recipe, tokenizer, out, report)
+        model, progress = pretraining.train(recipe, tokenizer, out, report)
     # Only a finished run needs these.
     from outcrop.training import card, export
 
+    (out / "loss.svg").write_text(
+        plot.losses({"training": Metrics(out / pretraining.METRICS, "training").points()}), "utf-8"
+    )
     folder = out / recipe.name
     export.write(model, tokenizer, folder, recipe)
     card.write(folder, recipe, progress, model.parameters_count())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from outcrop.evaluation.sandbox.run import Limits, run_program
 
 Message = dict[str, Any]
 Check = Literal["exact", "json", "tool", "python", "contains"]
@@ -70,22 +70,9 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def passes(answer: str, test: str) -> bool:
-    """Runs the answer's code and the test in a process of its own, isolated mode, two seconds of CPU at most."""
+    """Runs the answer's code and the test in the sandbox. SandboxError on a machine that has none."""
     code = answer.replace("```python", "").replace("```", "")
-    try:
-        done = subprocess.run(  # noqa: S603 - the model's code runs nowhere else
-            [sys.executable, "-I", "-S", "-c", f"{_LIMITS}\n{code}\n{test}\n"],
-            check=False, timeout=5, capture_output=True, stdin=subprocess.DEVNULL, env={},
-        )  # fmt: skip
-    except (subprocess.TimeoutExpired, ValueError):
-        return False
-    return done.returncode == 0
+    return run_program(f"{code}\n{test}\n", _LIMITS).passed
 
 
-_LIMITS = """
-import resource
-resource.setrlimit(resource.RLIMIT_CPU, (2, 2))
-resource.setrlimit(resource.RLIMIT_AS, (512 << 20, 512 << 20))
-resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-"""
+_LIMITS = Limits(seconds=5.0, memory=512 << 20)

@@ -1,0 +1,120 @@
+"""Records as rows of tokens, written to disk once: what training reads, and where bad data is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from outcrop.training import parallel
+from outcrop.training.customizing import records
+from outcrop.training.customizing.base import Base
+from outcrop.training.customizing.records import Conversation, Problems, Refused, Text
+from outcrop.training.rows import Rows, RowWriter
+from outcrop.training.tokenizer import Message, Template, TemplateRefusal, Unsteady, encode_example
+
+Encoded = tuple[list[int], list[bool]]
+PARSERS: Mapping[str, Callable[[Mapping[str, Any]], Conversation | Text]] = {
+    "fine-tuning": records.fine_tuning,
+    "continued-pre-training": records.continued_pre_training,
+}
+
+
+class Encoder:
+    """Rows of a record. Refused if it cannot be one or has more than `context` tokens; long texts are cut instead."""
+
+    def __init__(self, base: Base, context: int) -> None:
+        self._base = base
+        self._context = context
+        self._template = base.template()
+
+    def rows(self, record: Conversation | Text) -> Iterator[Encoded]:
+        if isinstance(record, Text):
+            yield from self._cut(record.text)
+        elif self._template is None:
+            yield self._fits(self._plain(record.messages))
+        else:
+            yield from map(self._fits, self._conversation(self._template, record.messages))
+
+    def _cut(self, text: str) -> Iterator[Encoded]:
+        ids = [*self._base.tokenizer.encode(text, add_special_tokens=False).ids, self._base.ends[0]]
+        for start in range(0, len(ids), self._context):
+            piece = ids[start : start + self._context]
+            # A single token predicts nothing.
+            if len(piece) > 1:
+                yield piece, [True] * len(piece)
+
+    def _conversation(self, template: Template, messages: Sequence[Message]) -> Iterator[Encoded]:
+        """One row; or one for each answer, where the template shows earlier turns otherwise than the last."""
+        tokenizer, ends = self._base.tokenizer, self._base.ends
+        try:
+            try:
+                yield encode_example(tokenizer, template, messages, ends=ends)
+            except Unsteady:
+                for end in range(2, len(messages) + 1):
+                    if messages[end - 1]["role"] == "assistant":
+                        yield encode_example(tokenizer, template, messages[:end], ends=ends, last_only=True)
+        except Unsteady:
+            raise Refused("The model's chat template shows a prompt otherwise once it is answered.") from None
+        except (TemplateRefusal, jinja2.TemplateError) as problem:
+            raise Refused(f"The model's chat template refuses the conversation: {str(problem)[:200]}") from None
+
+    def _plain(self, messages: Sequence[Message]) -> Encoded:
+        """A model without a chat template continues the prompt as it stands."""
+        if len(messages) != 2:
+            raise Refused("The model has no chat template, so only prompt and completion can be trained on.")
+        encode = self._base.tokenizer.encode
+        asked = encode(messages[0]["content"], add_special_tokens=True).ids
+        said = [*encode(messages[1]["content"], add_special_tokens=False).ids, self._base.ends[0]]
+        return asked + said, [False] * len(asked) + [True] * len(said)
+
+    def _fits(self, row: Encoded) -> Encoded:
+        if len(row[0]) > self._context:
+            raise Refused(f"The record has {len(row[0])} tokens, and may have {self._context}.")
+        return row
+
+
+def prepare(
+    base: Base, kind: str, files: Mapping[str, Sequence[str]], folder: Path, context: int
+) -> dict[str, Rows | None]:
+    """Rows of each set of files ("training", "validation") by its name; None where there are no files.
+
+    InvalidData with all problems of all files. What an earlier start made of the same files is used again.
+    """
+    if parallel.rank() == 0:
+        _write(base, kind, files, folder, context)
+    parallel.wait()
+    return {name: Rows(folder / name) if paths else None for name, paths in files.items()}
+
+
+def _write(base: Base, kind: str, files: Mapping[str, Sequence[str]], folder: Path, context: int) -> None:
+    stamp = json.dumps({name: [_stamp(Path(path)) for path in paths] for name, paths in files.items()})
+    kept = folder / "made-of.json"
+    if kept.exists() and kept.read_text() == stamp:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    encoder, parse, problems = Encoder(base, context), PARSERS[kind], Problems()
+    for name, paths in files.items():
+        if paths:
+            with RowWriter(folder / name, base.config.vocab_size) as writer:
+                for path in map(Path, paths):
+                    for number, record in records.lines(path, problems):
+                        try:
+                            for ids, counted in encoder.rows(parse(record)):
+                                writer.append(ids, counted)
+                        except Refused as refusal:
+                            problems.add(path, number, str(refusal))
+    problems.raise_if_any()
+    kept.write_text(stamp)
+
+
+def _stamp(path: Path) -> list[Any]:
+    try:
+        found = path.stat()
+    except OSError:
+        return [str(path)]
+    return [str(path), found.st_size, found.st_mtime_ns]

@@ -1,0 +1,198 @@
+"""Bedrock's JSONL training records as conversations and texts. All that is wrong with the files is told at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from outcrop.training.customizing.spec import MOST_PROBLEMS
+from outcrop.training.tokenizer import Message
+
+CONVERSATION = "bedrock-conversation-2024"
+LONGEST_LINE = 32 * 1024 * 1024
+
+
+class Refused(Exception):
+    """Why a record cannot be trained on."""
+
+
+class InvalidData(Exception):
+    """`problems`: a sentence each, with file and line, at most MOST_PROBLEMS and one that counts the rest."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Messages in OpenAI's shape."""
+
+    messages: list[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """All of it is trained on."""
+
+    text: str
+
+
+class Problems:
+    """Collects what is wrong, and raises it once everything was looked at."""
+
+    def __init__(self) -> None:
+        self._told: list[str] = []
+        self._count = 0
+
+    def add(self, path: Path, line: int | None, reason: str) -> None:
+        self._count += 1
+        if self._count <= MOST_PROBLEMS:
+            self._told.append(f"{path.name} line {line}: {reason}" if line is not None else f"{path.name}: {reason}")
+
+    def raise_if_any(self) -> None:
+        if self._count > MOST_PROBLEMS:
+            self._told.append(f"and {self._count - MOST_PROBLEMS} more")
+        if self._count:
+            raise InvalidData(self._told)
+
+
+def lines(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number from 1, object) of each sound line that is not blank; others become problems."""
+    found = 0
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                found += 1
+                try:
+                    yield number, _object(line)
+                except Refused as refusal:
+                    problems.add(path, number, str(refusal))
+    except OSError as problem:
+        problems.add(path, None, f"The file cannot be read: {problem.strerror}.")
+        return
+    if not found:
+        problems.add(path, None, "The file has no records.")
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    if len(line) > LONGEST_LINE:
+        raise Refused(f"The line is longer than {LONGEST_LINE // 1024**2} MB.")
+    try:
+        record = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError as problem:
+        raise Refused(f"The line is not UTF-8 (byte {problem.start + 1}).") from None
+    except json.JSONDecodeError as problem:
+        raise Refused(f"The line is not valid JSON: {problem.msg} (column {problem.colno}).") from None
+    except RecursionError:
+        raise Refused("The line is nested too deeply.") from None
+    if not isinstance(record, dict):
+        raise Refused(f"The line must be a JSON object, and is {_kind(record)}.")
+    return record
+
+
+def fine_tuning(record: Mapping[str, Any]) -> Conversation:
+    """Prompt and completion, `bedrock-conversation-2024`, or Claude's messages."""
+    if "prompt" in record or "completion" in record:
+        prompt, completion = _words(record, "prompt"), _words(record, "completion")
+        return Conversation([_said("user", prompt), _said("assistant", completion)])
+    if "schemaVersion" in record:
+        return _bedrock_conversation(record)
+    if "messages" in record:
+        system = record.get("system")
+        if system is not None and not isinstance(system, str):
+            raise Refused(f'"system" must be a string, and is {_kind(system)}.')
+        return _conversation(system, record["messages"], _claude_text)
+    if "input" in record:
+        raise Refused('A record {"input"} is for continued pre-training; fine-tuning needs prompt and completion.')
+    raise Refused(
+        'The record has neither "prompt" and "completion" nor "messages"'
+        f"; its keys are {', '.join(map(repr, sorted(record)[:8])) or 'none'}."
+    )
+
+
+def continued_pre_training(record: Mapping[str, Any]) -> Text:
+    if "input" not in record and ("completion" in record or "messages" in record):
+        raise Refused('Continued pre-training needs records {"input"}; this one is for fine-tuning.')
+    return Text(_words(record, "input"))
+
+
+def _bedrock_conversation(record: Mapping[str, Any]) -> Conversation:
+    if record["schemaVersion"] != CONVERSATION:
+        raise Refused(f'"schemaVersion" must be "{CONVERSATION}", and is {str(record["schemaVersion"])[:60]!r}.')
+    system = record.get("system")
+    if system is not None:
+        system = _blocks(system, '"system"')
+    return _conversation(system, record.get("messages"), _blocks)
+
+
+def _conversation(system: str | None, messages: object, text_of: Callable[[object, str], str]) -> Conversation:
+    if not isinstance(messages, list) or not messages:
+        raise Refused('"messages" must be a list with at least one exchange.')
+    found = [_said("system", system)] if system else []
+    for number, message in enumerate(messages):
+        place = f"messages[{number}]"
+        if not isinstance(message, dict):
+            raise Refused(f"{place} must be an object, and is {_kind(message)}.")
+        wanted = "assistant" if number % 2 else "user"
+        if message.get("role") != wanted:
+            raise Refused(
+                f'{place} must have the role "{wanted}", and has {str(message.get("role"))[:40]!r}: '
+                "roles alternate and begin with the user."
+            )
+        found.append(_said(wanted, text_of(message.get("content"), f"{place}.content")))
+    if found[-1]["role"] != "assistant":
+        raise Refused("The last message must be the assistant's.")
+    return Conversation(found)
+
+
+def _blocks(content: object, place: str) -> str:
+    if not isinstance(content, list) or not content:
+        raise Refused(f"{place} must be a list of content blocks, and is {_kind(content)}.")
+    texts = []
+    for number, block in enumerate(content):
+        if not isinstance(block, dict) or len(block) != 1:
+            raise Refused(f"{place}[{number}] must be an object with one key.")
+        kind, value = next(iter(block.items()))
+        if kind != "text":
+            raise Refused(f"{place}[{number}] is of the kind {kind[:40]!r}; only text can be trained on.")
+        if not isinstance(value, str):
+            raise Refused(f"{place}[{number}].text must be a string, and is {_kind(value)}.")
+        texts.append(value)
+    return _not_empty("".join(texts), place)
+
+
+def _claude_text(content: object, place: str) -> str:
+    if isinstance(content, list) and all(isinstance(b, dict) and b.get("type") == "text" for b in content):
+        return _blocks([{"text": block.get("text")} for block in content], place)
+    if not isinstance(content, str):
+        raise Refused(f"{place} must be a string, and is {_kind(content)}.")
+    return _not_empty(content, place)
+
+
+def _words(record: Mapping[str, Any], key: str) -> str:
+    if key not in record:
+        raise Refused(f'"{key}" is missing.')
+    if not isinstance(record[key], str):
+        raise Refused(f'"{key}" must be a string, and is {_kind(record[key])}.')
+    return _not_empty(record[key], f'"{key}"')
+
+
+def _not_empty(text: str, place: str) -> str:
+    if not text.strip():
+        raise Refused(f"{place} is empty.")
+    return text
+
+
+def _said(role: str, text: str) -> Message:
+    return {"role": role, "content": text}
+
+
+def _kind(value: object) -> str:
+    kinds = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    return kinds.get(type(value), "a number")
