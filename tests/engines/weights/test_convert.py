@@ -36,6 +36,37 @@ CASES: dict[str, dict[str, Any]] = {
     "qwen2": {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "rms_norm_eps": 1e-6},
     "qwen3 with wide heads": {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "head_dim": 32},
 }
+GEMMA = {"rms_norm_eps": 1e-6, "head_dim": 32, "hidden_activation": "gelu_pytorch_tanh", "hidden_act": None}
+CASES |= {
+    "phi3": {"architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "tie_word_embeddings": False},
+    "phi3 with longrope": {
+        "architectures": ["Phi3ForCausalLM"],
+        "model_type": "phi3",
+        "original_max_position_embeddings": 64,
+        "rope_scaling": {
+            "rope_type": "longrope",
+            "short_factor": [1.0 + i / 10 for i in range(8)],
+            "long_factor": [2.0 + i / 10 for i in range(8)],
+        },
+    },
+    "gemma": {"architectures": ["GemmaForCausalLM"], "model_type": "gemma", **GEMMA},
+    "gemma2": {
+        "architectures": ["Gemma2ForCausalLM"],
+        "model_type": "gemma2",
+        "sliding_window": 8,
+        "attn_logit_softcapping": 50.0,
+        "final_logit_softcapping": 30.0,
+        **GEMMA,
+    },
+    "gemma3": {
+        "architectures": ["Gemma3ForCausalLM"],
+        "model_type": "gemma3_text",
+        "num_hidden_layers": 7,
+        "sliding_window": 8,
+        "rope_theta": 1e6,
+        **GEMMA,
+    },
+}
 PROMPT = [7, 99, 150, 42, 42, 250, 11, 180, 64, 65, 30, 201]
 
 
@@ -130,6 +161,94 @@ def test_llama_cpp_cuts_texts_as_the_tokenizer_does(tmp_path: Path, pre: str) ->
     assert [answer["tokens"] for answer in answers] == [tokenizer.encode(text).ids for text in TEXTS]
 
 
+SPACE = "\u2581"
+REPLACED = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+AT_SPACES = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+SENTENCEPIECE: dict[str, dict[str, Any]] = {
+    "llama 2": {
+        "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": SPACE}, REPLACED]},
+        "pre_tokenizer": None,
+    },
+    "gemma": {"normalizer": REPLACED, "pre_tokenizer": AT_SPACES},
+    "phi 3": {
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "always", "split": False},
+    },
+}
+
+
+def sentencepiece(kind: Mapping[str, Any]) -> dict[str, Any]:
+    """A tokenizer.json as transformers makes it of a SentencePiece model: merges of all ways to make each piece."""
+    pieces = [
+        *"abcdefghilnoprstuwy,.",
+        SPACE,
+        "th",
+        "the",
+        SPACE + "t",
+        SPACE + "th",
+        SPACE + "the",
+        "in",
+        "an",
+        "and",
+        SPACE * 2,
+    ]
+    vocab = {
+        piece: i
+        for i, piece in enumerate(["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *pieces])
+    }
+    merges = [
+        [piece[:cut], piece[cut:]]
+        for piece in pieces
+        for cut in range(1, len(piece))
+        if piece[:cut] in vocab and piece[cut:] in vocab
+    ]
+    added = [
+        {"id": i, "content": content, "special": True, "normalized": False}
+        | {"single_word": False, "lstrip": False, "rstrip": False}
+        for i, content in enumerate(["<unk>", "<s>", "</s>"])
+    ]
+    model = {
+        "type": "BPE",
+        "vocab": vocab,
+        "merges": merges,
+        "byte_fallback": True,
+        "fuse_unk": True,
+        "unk_token": "<unk>",
+    }
+    return {"version": "1.0", "added_tokens": added, "decoder": None, "model": model, **kind}
+
+
+def with_tokenizer(path: Path, document: Mapping[str, Any]) -> Path:
+    folder = builders.folder(path, vocab_size=len(document["model"]["vocab"]))
+    (folder / "tokenizer.json").write_text(json.dumps(document))
+    return folder
+
+
+@pytest.mark.parametrize("kind", SENTENCEPIECE)
+def test_llama_cpp_cuts_texts_as_sentencepiece_does(tmp_path: Path, kind: str) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    document = sentencepiece(SENTENCEPIECE[kind])
+    convert.to_gguf(with_tokenizer(tmp_path / "model", document), tmp_path / "model.gguf")
+    texts = ["the other and the  thin one", "\u5317\u4eac, tea\n\tX", "<s>the</s>the"]
+    answers = llama.ask(tmp_path / "model.gguf", tmp_path, *(llama.tokenize(text) for text in texts))
+    tokenizer = tokenizers.Tokenizer.from_str(json.dumps(document))
+    assert [answer["tokens"] for answer in answers] == [tokenizer.encode(text).ids for text in texts]
+
+
+@pytest.mark.parametrize("case", ["order", "a way left out", "spaces"])
+def test_merges_that_scores_cannot_say_are_refused(tmp_path: Path, case: str) -> None:
+    document = sentencepiece(SENTENCEPIECE["llama 2"])
+    merges = document["model"]["merges"]
+    if case == "order":
+        merges.reverse()
+    elif case == "a way left out":
+        merges.remove([SPACE, "the"])
+    else:
+        document["normalizer"] = {"type": "NFKC"}
+    with pytest.raises(WeightsError, match="would cut texts differently"):
+        convert.to_gguf(with_tokenizer(tmp_path / "model", document), tmp_path / "model.gguf")
+
+
 UNKNOWN_PRE: dict[str, Any] = {
     "none": None,
     "another pattern": {"type": "Sequence", "pretokenizers": [SPLIT | {"pattern": {"Regex": r"\w+"}}, INNER]},
@@ -196,6 +315,17 @@ BAD_CONFIGS: dict[str, dict[str, Any]] = {
     "scaling that is a text": {"rope_scaling": "linear"},
     "a head that is missing": {"tie_word_embeddings": False},
     "another activation": {"hidden_act": "gelu"},
+    "longrope for Llama": {"rope_scaling": {"rope_type": "longrope", "short_factor": [1.0], "long_factor": [1.0]}},
+}
+GEMMA3 = builders.CONFIG | CASES["gemma3"]
+BAD_GEMMAS: dict[str, dict[str, Any]] = {
+    "no window": {"sliding_window": None},
+    "another scale of queries": {"query_pre_attn_scalar": 64},
+    "another pattern": {"sliding_window_pattern": 4},
+    "other layers": {"layer_types": ["full_attention"] * 7},
+    "another local frequency": {"rope_local_base_freq": 500.0},
+    "softcaps": {"final_logit_softcapping": 30.0},
+    "another activation": {"hidden_activation": "relu"},
 }
 
 
@@ -207,6 +337,25 @@ def test_a_bad_configuration_is_refused(tmp_path: Path, case: str) -> None:
         convert.to_gguf(folder, tmp_path / "model.gguf")
     assert str(folder) in str(refusal.value)
     assert_nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize("case", BAD_GEMMAS)
+def test_what_llama_cpp_would_compute_otherwise_is_refused(tmp_path: Path, case: str) -> None:
+    weights = random_weights(GEMMA3)
+    save(tmp_path / "model", GEMMA3 | BAD_GEMMAS[case], weights, "F16")
+    with pytest.raises(WeightsError):
+        convert.to_gguf(tmp_path / "model", tmp_path / "model.gguf")
+    assert_nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize("case", ["long_factor", "original_max_position_embeddings"])
+def test_longrope_that_is_not_whole_is_refused(tmp_path: Path, case: str) -> None:
+    config = builders.CONFIG | CASES["phi3 with longrope"]
+    scaling = {name: value for name, value in config["rope_scaling"].items() if name != case}
+    left = {name: value for name, value in config.items() if name != case} | {"rope_scaling": scaling}
+    save(tmp_path / "model", left, random_weights(config), "F16")
+    with pytest.raises(WeightsError):
+        convert.to_gguf(tmp_path / "model", tmp_path / "model.gguf")
 
 
 def test_weights_that_are_not_known_are_refused(tmp_path: Path) -> None:
@@ -255,16 +404,31 @@ def random_weights(config: Mapping[str, Any]) -> Weights:
         attention = f"model.layers.{layer}.self_attn"
         if config["model_type"] == "qwen2":
             shapes |= {f"{attention}.{p}_proj.bias": shapes[f"{attention}.{p}_proj.weight"][:1] for p in "qkv"}
-        if config["model_type"] == "qwen3":
+        if config["model_type"] in ("qwen3", "gemma3_text"):
             shapes |= {f"{attention}.{p}_norm.weight": (head,) for p in "qk"}
+        if config["model_type"] in ("gemma2", "gemma3_text"):
+            around = shapes[f"model.layers.{layer}.input_layernorm.weight"]
+            shapes |= {f"model.layers.{layer}.{p}_feedforward_layernorm.weight": around for p in ("pre", "post")}
+        if config["model_type"] == "phi3":
+            mlp = f"model.layers.{layer}.mlp"
+            shapes[f"{attention}.qkv_proj.weight"] = stacked(shapes, [f"{attention}.{p}_proj.weight" for p in "qkv"])
+            shapes[f"{mlp}.gate_up_proj.weight"] = stacked(shapes, [f"{mlp}.{p}_proj.weight" for p in ("gate", "up")])
     if not config["tie_word_embeddings"]:
         shapes["lm_head.weight"] = shapes[EMBED]
     weights = {}
     for name, shape in shapes.items():
         drawn = random.standard_normal(shape)
-        value = 1 + 0.3 * drawn if len(shape) == 1 and name.endswith("weight") else drawn * (2 / math.sqrt(shape[-1]))
+        middle = 0 if config["model_type"].startswith("gemma") else 1
+        value = (
+            middle + 0.3 * drawn if len(shape) == 1 and name.endswith("weight") else drawn * (2 / math.sqrt(shape[-1]))
+        )
         weights[name] = value.astype(np.float16).astype(np.float32)
     return weights
+
+
+def stacked(shapes: dict[str, tuple[int, ...]], names: list[str]) -> tuple[int, ...]:
+    parts = [shapes.pop(name) for name in names]
+    return sum(rows for rows, _ in parts), parts[0][1]
 
 
 def save(folder: Path, config: Mapping[str, Any], weights: Weights, dtype: str) -> None:

@@ -20,7 +20,7 @@ from tests.engines.weights.builders import raw_safetensors
 
 def test_a_sound_folder(tmp_path: Path) -> None:
     found = check(builders.folder(tmp_path / "model"))
-    assert found.architecture == "llama"
+    assert found.architecture.name == "llama"
     assert found.chat_template == "{{ messages }}"
     assert set(found.tensors) == set(builders.weight_shapes())
 
@@ -46,7 +46,7 @@ def test_the_hub_s_own_cache_of_links_is_read(tmp_path: Path) -> None:
     for file in whole.iterdir():
         file.rename(blobs / file.name)
         (snapshot / file.name).symlink_to(Path("../../blobs") / file.name)
-    assert check(snapshot).architecture == "llama"
+    assert check(snapshot).architecture.name == "llama"
 
 
 def merged(name: str, **values: object) -> Callable[[Path], None]:

@@ -1,4 +1,4 @@
-"""A Hugging Face folder as a GGUF file for llama.cpp: Llama, Mistral, Qwen2 and Qwen3 with byte-level BPE.
+"""A Hugging Face folder as a GGUF file for llama.cpp: the architectures of `architectures.py`, with BPE tokenizers.
 
 Needs the extra `train`. Tensors are read, quantised and written one at a time, so that memory holds one, not the model.
 """
@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from outcrop.engines.weights import huggingface
+from outcrop.engines.weights.architectures import OUTER
 from outcrop.engines.weights.errors import WeightsError
 from outcrop.engines.weights.huggingface import HfFolder
 from outcrop.engines.weights.safetensors import Tensor
-from outcrop.engines.weights.shape import Shape, rope_factors, scaling_kind, shape_of, size_of
+from outcrop.engines.weights.shape import Shape, rotary_factors, scaling_kind, shape_of, size_of
 from outcrop.engines.weights.vocabulary import Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
@@ -25,29 +26,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float32]
 
 Quantization = Literal["f16", "q8_0"]
-
-# Hugging Face's name within a layer -> GGUF's
-_LAYER = {
-    "input_layernorm.weight": "attn_norm.weight",
-    "self_attn.q_proj.weight": "attn_q.weight",
-    "self_attn.k_proj.weight": "attn_k.weight",
-    "self_attn.v_proj.weight": "attn_v.weight",
-    "self_attn.o_proj.weight": "attn_output.weight",
-    "self_attn.q_proj.bias": "attn_q.bias",
-    "self_attn.k_proj.bias": "attn_k.bias",
-    "self_attn.v_proj.bias": "attn_v.bias",
-    "self_attn.q_norm.weight": "attn_q_norm.weight",
-    "self_attn.k_norm.weight": "attn_k_norm.weight",
-    "post_attention_layernorm.weight": "ffn_norm.weight",
-    "mlp.gate_proj.weight": "ffn_gate.weight",
-    "mlp.up_proj.weight": "ffn_up.weight",
-    "mlp.down_proj.weight": "ffn_down.weight",
-}
-_OUTER = {
-    "model.embed_tokens.weight": "token_embd.weight",
-    "model.norm.weight": "output_norm.weight",
-    "lm_head.weight": "output.weight",
-}
 
 
 def to_gguf(folder: Path, target: Path, quantization: Quantization = "q8_0") -> None:
@@ -64,13 +42,14 @@ def to_gguf(folder: Path, target: Path, quantization: Quantization = "q8_0") -> 
     names = list(_named(source, shape, len(words.tokens)))
     # Two servers may convert the same folder at once.
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    writer = gguf.GGUFWriter(partial, source.architecture)
+    writer = gguf.GGUFWriter(partial, source.architecture.name)
     try:
         _describe(writer, source, shape, words, gguf.LlamaFileType, quantization)
         for name, tensor in names:
             _announce(writer, name, tensor, _kind(name, tensor, quantization))
-        if scaling_kind(shape) == "llama3":
-            writer.add_tensor_info("rope_freqs.weight", (shape.head_width // 2,), _float32(), shape.head_width * 2)
+        factors = rotary_factors(shape)
+        for name, values in factors.items():
+            writer.add_tensor_info(name, values.shape, values.dtype, values.nbytes)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
@@ -78,8 +57,8 @@ def to_gguf(folder: Path, target: Path, quantization: Quantization = "q8_0") -> 
             writer.write_tensor_data(
                 _encoded(_prepared(name, tensor, source, shape), _kind(name, tensor, quantization))
             )
-        if scaling_kind(shape) == "llama3":
-            writer.write_tensor_data(rope_factors(shape))
+        for values in factors.values():
+            writer.write_tensor_data(values)
         writer.close()
         partial.replace(target)
     except BaseException:
@@ -101,7 +80,7 @@ def _describe(
     writer.add_head_count_kv(shape.kv_heads)
     writer.add_key_length(shape.head_width)
     writer.add_value_length(shape.head_width)
-    writer.add_rope_dimension_count(shape.head_width)
+    writer.add_rope_dimension_count(shape.rotary_width)
     writer.add_rope_freq_base(shape.theta)
     writer.add_layer_norm_rms_eps(shape.epsilon)
     writer.add_vocab_size(len(words.tokens))
@@ -110,12 +89,23 @@ def _describe(
 
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(float(shape.scaling["factor"]))
-    # GGUF's `gpt2` means byte-level BPE, whoever's it is.
-    writer.add_tokenizer_model("gpt2")
+    if scaling_kind(shape) == "longrope":
+        writer.add_rope_scaling_orig_ctx_len(shape.original_context)
+        writer.add_rope_scaling_attn_factors(shape.attention_factor)
+    if shape.window is not None:
+        writer.add_sliding_window(shape.window)
+    if shape.softcaps is not None:
+        writer.add_attn_logit_softcapping(shape.softcaps[0])
+        writer.add_final_logit_softcapping(shape.softcaps[1])
+    writer.add_tokenizer_model(words.model)
     writer.add_tokenizer_pre(words.pre)
     writer.add_token_list(words.tokens)
     writer.add_token_types(words.types)
-    writer.add_token_merges(words.merges)
+    if words.model == "gpt2":
+        writer.add_token_merges(words.merges)
+    else:
+        writer.add_token_scores(words.scores)
+        writer.add_add_space_prefix(words.space_in_front)
     writer.add_add_bos_token(words.add_bos)
     if words.bos is not None:
         writer.add_bos_token_id(words.bos)
@@ -127,22 +117,24 @@ def _describe(
 
 def _named(source: HfFolder, shape: Shape, vocab_size: int) -> Iterator[tuple[str, Tensor]]:
     """GGUF's name of each tensor. An unknown or missing one is refused: half a model would load and talk nonsense."""
-    wanted = dict(_OUTER)
+    form, wanted = source.architecture, dict(OUTER)
     if shape.tied:
         del wanted["lm_head.weight"]
     for layer in range(shape.layers):
-        wanted.update((f"model.layers.{layer}.{ours}", f"blk.{layer}.{theirs}") for ours, theirs in _LAYER.items())
+        wanted.update(
+            (f"model.layers.{layer}.{ours}", f"blk.{layer}.{theirs}")
+            for ours, theirs in {**form.layer, **form.optional}.items()
+        )
     ignored = {"lm_head.weight"} | {name for name in source.tensors if name.endswith("rotary_emb.inv_freq")}
     if unknown := sorted(set(source.tensors) - set(wanted) - ignored):
         raise WeightsError(f"{source.path} has weights that are not known here, such as {unknown[0][:120]}.")
-    optional = (".bias", "q_norm.weight", "k_norm.weight")
     for name, theirs in wanted.items():
         if name in source.tensors:
             tensor, size = source.tensors[name], size_of(theirs, shape, vocab_size)
             if tensor.shape != size:
                 raise WeightsError(f"{source.path}: {name} is {tensor.shape}, and should be {size} by config.json.")
             yield theirs, tensor
-        elif not name.endswith(optional):
+        elif not name.endswith(tuple(form.optional)):
             raise WeightsError(f"{source.path} lacks the weight {name}.")
 
 
@@ -179,14 +171,15 @@ def _encoded(values: Array, kind: str) -> Any:
 
 def _prepared(name: str, tensor: Tensor, source: HfFolder, shape: Shape) -> Array:
     values = _read(tensor)
-    if source.architecture == "llama" and name.endswith(("attn_q.weight", "attn_q.bias")):
-        return _interleaved(values, shape.heads)
-    if source.architecture == "llama" and name.endswith(("attn_k.weight", "attn_k.bias")):
-        return _interleaved(values, shape.kv_heads)
-    return values
+    form = source.architecture
+    if form.interleaved and name.endswith(("attn_q.weight", "attn_q.bias")):
+        return interleaved(values, shape.heads)
+    if form.interleaved and name.endswith(("attn_k.weight", "attn_k.bias")):
+        return interleaved(values, shape.kv_heads)
+    return values + 1 if form.norms_of_one and name.endswith("norm.weight") else values
 
 
-def _interleaved(values: Array, heads: int) -> Array:
+def interleaved(values: Array, heads: int) -> Array:
     """Rows for rotary positions on neighbouring pairs, which GGUF's `llama` has, instead of on the two halves of a head."""
     halves = values.reshape(heads, 2, values.shape[0] // heads // 2, *values.shape[1:])
     return halves.swapaxes(1, 2).reshape(values.shape)
@@ -206,9 +199,3 @@ def _read(tensor: Tensor) -> Array:
     if tensor.dtype not in kinds:
         raise WeightsError(f"{tensor.file} has weights of type {tensor.dtype}; serve it with the engine vllm.")
     return np.frombuffer(data, kinds[tensor.dtype]).reshape(tensor.shape).astype(np.float32)
-
-
-def _float32() -> Any:
-    import numpy as np
-
-    return np.dtype(np.float32)

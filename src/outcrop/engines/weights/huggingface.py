@@ -10,15 +10,9 @@ from typing import Any
 import orjson
 
 from outcrop.engines.weights import safetensors
+from outcrop.engines.weights.architectures import ARCHITECTURES, Architecture
 from outcrop.engines.weights.errors import WeightsError
 
-# Architectures that `convert` knows, and their names in GGUF.
-ARCHITECTURES = {
-    "LlamaForCausalLM": "llama",
-    "MistralForCausalLM": "llama",
-    "Qwen2ForCausalLM": "qwen2",
-    "Qwen3ForCausalLM": "qwen3",
-}
 LARGEST_JSON = 64 * 1024 * 1024
 # What transformers would import for a model that brings its own code.
 _CODE = ("modeling_*.py", "configuration_*.py", "tokenization_*.py")
@@ -27,10 +21,10 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 @dataclass(frozen=True, slots=True)
 class HfFolder:
-    """`architecture` is GGUF's name; `tensors` has every weight by its Hugging Face name."""
+    """`tensors` has every weight by its Hugging Face name."""
 
     path: Path
-    architecture: str
+    architecture: Architecture
     config: Mapping[str, Any]
     tokenizer: Mapping[str, Any]
     tokenizer_config: Mapping[str, Any]

@@ -1,20 +1,26 @@
-"""A byte-level BPE tokenizer.json in GGUF's terms."""
+"""A BPE tokenizer.json in GGUF's terms: byte-level, or SentencePiece's form of it (Llama 2, Mistral, Gemma, Phi 3)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
 
 import orjson
 
 from outcrop.engines.weights.errors import WeightsError
 from outcrop.engines.weights.huggingface import HfFolder
 
-NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 
 # Composed characters are what texts consist of anyway, so llama.cpp leaves NFC out.
 _HARMLESS_NORMALIZERS = (None, "NFC")
+
+_SPACE = "\u2581"
+_AT_SPACES = ("Split", {"String": " "})
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 _QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -24,7 +30,10 @@ _LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """`pre` is llama.cpp's name of the pre-tokenizer; ids are None where the model has no such token."""
+    """`model` is GGUF's: `gpt2` is byte-level BPE, whoever's it is, with `merges`; `llama` is SentencePiece's, with `scores`.
+
+    `pre` is llama.cpp's name of the pre-tokenizer; ids are None where the model has no such token.
+    """
 
     tokens: list[str]
     types: list[int]
@@ -33,6 +42,9 @@ class Vocabulary:
     bos: int | None
     eos: int | None
     add_bos: bool
+    model: Literal["gpt2", "llama"] = "gpt2"
+    scores: list[float] = field(default_factory=list)
+    space_in_front: bool = False
 
 
 def vocabulary_of(folder: HfFolder) -> Vocabulary:
@@ -44,19 +56,49 @@ def vocabulary_of(folder: HfFolder) -> Vocabulary:
 
 
 def _vocabulary(folder: HfFolder) -> Vocabulary:
-    tokenizer, model = folder.tokenizer, folder.tokenizer.get("model") or {}
+    model = folder.tokenizer.get("model") or {}
     if model.get("type") != "BPE" or not isinstance(model.get("vocab"), dict) or not model["vocab"]:
-        raise WeightsError(f"{folder.path} has a {model.get('type')} tokenizer; only byte-level BPE can be converted.")
-    pre = pre_tokenizer(tokenizer.get("pre_tokenizer"))
+        raise WeightsError(f"{folder.path} has a {model.get('type')} tokenizer; only BPE can be converted.")
+    # llama.cpp does not load byte-level BPE without any merge.
+    if not model.get("merges"):
+        raise ValueError("no merges")
+    return _sentencepiece(folder, model) if model.get("byte_fallback") else _byte_level(folder, model)
+
+
+def _byte_level(folder: HfFolder, model: Mapping[str, Any]) -> Vocabulary:
+    pre = pre_tokenizer(folder.tokenizer.get("pre_tokenizer"))
     if pre is None:
-        raise WeightsError(
-            f"The pre-tokenizer of {folder.path} is not known here, and another would cut texts differently. "
-            "Fetch a GGUF file of the model, or serve the folder with the engine vllm."
-        )
-    if (tokenizer.get("normalizer") or {}).get("type") not in _HARMLESS_NORMALIZERS:
+        raise _unknown_pre_tokenizer(folder)
+    if (folder.tokenizer.get("normalizer") or {}).get("type") not in _HARMLESS_NORMALIZERS:
         raise WeightsError(f"{folder.path} changes texts before it cuts them (normalizer), which GGUF cannot say.")
+    ids, tokens, types = _tokens(folder, model)
+    merges = [" ".join(pair) if isinstance(pair, list) else pair for pair in model["merges"]]
+    bos, eos = _marks(folder, ids)
+    return Vocabulary(tokens, types, merges, pre, bos, eos, _adds_bos(folder, tokens, bos))
+
+
+def _sentencepiece(folder: HfFolder, model: Mapping[str, Any]) -> Vocabulary:
+    """llama.cpp joins the pair whose whole has the best score, so scores must say what the merges say."""
+    space = _space_in_front(folder)
+    ids, tokens, types = _tokens(folder, model)
+    for token, number in ids.items():
+        if _BYTE.fullmatch(token):
+            types[number] = BYTE
+    if (unknown := model.get("unk_token")) is not None:
+        types[ids[unknown]] = UNKNOWN
+    pieces = {token for token, number in ids.items() if types[number] == NORMAL}
+    if space is None or not _ordered(model["vocab"], model["merges"], pieces):
+        raise _unknown_pre_tokenizer(folder)
+    scores = [-float(number) if kind == NORMAL else 0.0 for number, kind in enumerate(types)]
+    bos, eos = _marks(folder, ids)
+    adds = _adds_bos(folder, tokens, bos)
+    return Vocabulary(tokens, types, [], "default", bos, eos, adds, "llama", scores, space)
+
+
+def _tokens(folder: HfFolder, model: Mapping[str, Any]) -> tuple[dict[str, int], list[str], list[int]]:
+    """Ids of all tokens, and in their order the tokens and their types."""
     ids: dict[str, int] = dict(model["vocab"])
-    added = {entry["content"]: entry for entry in tokenizer.get("added_tokens") or ()}
+    added = {entry["content"]: entry for entry in folder.tokenizer.get("added_tokens") or ()}
     ids.update((content, entry["id"]) for content, entry in added.items())
     if min(ids.values()) < 0:
         raise ValueError("a negative id")
@@ -67,13 +109,50 @@ def _vocabulary(folder: HfFolder) -> Vocabulary:
     for content, number in ids.items():
         tokens[number] = content
         types[number] = NORMAL if content not in added else CONTROL if added[content].get("special") else USER_DEFINED
-    # llama.cpp does not load byte-level BPE without any merge.
-    if not model.get("merges"):
-        raise ValueError("no merges")
-    merges = [" ".join(pair) if isinstance(pair, list) else pair for pair in model.get("merges") or ()]
-    bos = ids.get(_text(folder.tokenizer_config.get("bos_token")) or "", _one(folder.config.get("bos_token_id")))
-    eos = ids.get(_text(folder.tokenizer_config.get("eos_token")) or "", _one(folder.config.get("eos_token_id")))
-    return Vocabulary(tokens, types, merges, pre, bos, eos, _adds_bos(folder, tokens, bos))
+    return ids, tokens, types
+
+
+def _marks(folder: HfFolder, ids: Mapping[str, int]) -> tuple[int | None, int | None]:
+    """Ids of the tokens that begin and end a text."""
+    settings, config = folder.tokenizer_config, folder.config
+    bos = ids.get(_text(settings.get("bos_token")) or "", _one(config.get("bos_token_id")))
+    return bos, ids.get(_text(settings.get("eos_token")) or "", _one(config.get("eos_token_id")))
+
+
+def _unknown_pre_tokenizer(folder: HfFolder) -> WeightsError:
+    return WeightsError(
+        f"The pre-tokenizer of {folder.path} is not known here, and another would cut texts differently. "
+        "Fetch a GGUF file of the model, or serve the folder with the engine vllm."
+    )
+
+
+def _space_in_front(folder: HfFolder) -> bool | None:
+    """Whether a text is begun with a space; None where spaces are not treated as SentencePiece does."""
+    normal, pre = folder.tokenizer.get("normalizer"), folder.tokenizer.get("pre_tokenizer")
+    if normal is None and pre is not None and pre.get("type") == "Metaspace" and pre.get("replacement") == _SPACE:
+        # `first` is for the beginning of everything, which in a chat is a control token and no text.
+        return pre.get("prepend_scheme") == "always" or (
+            pre.get("prepend_scheme") == "first" and folder.chat_template is None
+        )
+    steps = [step for step in (normal or {}).get("normalizers", [normal]) if step is not None]
+    replaced = {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE}
+    # Gemma cuts at spaces when there are none left.
+    if steps[-1:] != [replaced] or (pre is not None and (pre.get("type"), pre.get("pattern")) != _AT_SPACES):
+        return None
+    return {0: False, 1: True}[len(steps) - 1] if steps[:-1] in ([], [{"type": "Prepend", "prepend": _SPACE}]) else None
+
+
+def _ordered(ids: Mapping[str, int], merges: Sequence[Any], pieces: Collection[str]) -> bool:
+    """Whether pieces are merged in the order of their ids, and from any two pieces that they can be made of."""
+    pairs = [tuple(pair) if isinstance(pair, list) else tuple(pair.split(" ", 1)) for pair in merges]
+    made = [ids[left + right] for left, right in pairs]
+    every = {
+        (piece[:cut], piece[cut:])
+        for piece in pieces
+        for cut in range(1, len(piece))
+        if piece[:cut] in pieces and piece[cut:] in pieces
+    }
+    return all(first <= second for first, second in pairwise(made)) and every <= set(pairs)
 
 
 def pre_tokenizer(given: object) -> str | None:
