@@ -20,7 +20,10 @@ ACCOUNT = "arn:aws:bedrock:us-east-1:111122223333:"
         (f"{ACCOUNT}inference-profile/us.a.b", "inference-profile", "us.a.b"),
         (f"{ACCOUNT}application-inference-profile/abcdef012345", "application-inference-profile", "abcdef012345"),
         (f"{ACCOUNT}prompt/PROMPT1234:1", "prompt", f"{ACCOUNT}prompt/PROMPT1234:1"),
-        (f"{ACCOUNT}imported-model/abcdef012345", "other", f"{ACCOUNT}imported-model/abcdef012345"),
+        (f"{ACCOUNT}imported-model/abcdef012345", "imported-model", "custom-model/abcdef012345"),
+        (f"{ACCOUNT}custom-model/a.b:0/abcdef012345", "custom-model", "custom-model/abcdef012345"),
+        (f"{ACCOUNT}custom-model-deployment/abcdef012345", "custom-model-deployment", "abcdef012345"),
+        (f"{ACCOUNT}evaluation-job/abcdef012345", "other", f"{ACCOUNT}evaluation-job/abcdef012345"),
         ("arn:nonsense", "other", "arn:nonsense"),
     ],
 )

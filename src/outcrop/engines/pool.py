@@ -38,7 +38,7 @@ class Engines:
         """`offline`: nobody on the network is asked for anything, not even for credentials."""
         self._settings = settings
         self._offline = offline
-        self._home = home
+        self.home = home
         # Written by one at a time, and put in place whole: whoever reads needs no lock.
         self._changing = threading.Lock()
         self._models = tuple(specs)
@@ -131,7 +131,7 @@ class Engines:
             choice = self._choice(spec)
             return Entry(spec, choice, lambda: choice.able)
         try:
-            engine, able = make(spec, self._settings, self._home, offline=self._offline)
+            engine, able = make(spec, self._settings, self.home, offline=self._offline)
         except EngineError as problem:
             logger.error("%s cannot be served: %s", spec.id, problem)
             return Entry(spec, None, None, str(problem))
@@ -184,6 +184,10 @@ class Engines:
         spec = self._of(model_id).spec
         found = [room_of(one) for one in engines_of(spec) or (spec,)]
         return None if None in found else sum(filter(None, found))
+
+    def spec(self, model_id: str) -> ModelSpec:
+        """What its engine was made from."""
+        return self._of(model_id).spec
 
     def reservable(self, model_id: str) -> int | None:
         """How many places of the model's engines may be reserved; None: they have no known number."""

@@ -15,13 +15,15 @@ from outcrop.engines.engine import Capabilities, EngineError
 from outcrop.engines.loopback import leaves_this_machine
 from outcrop.errors import (
     AccessDeniedException,
+    ModelNotReadyException,
     ResourceNotFoundException,
     ServiceUnavailableException,
     ValidationException,
 )
-from outcrop.models import aliases, families, profiles, throughput
+from outcrop.models import aliases, custom, families, profiles, throughput
 from outcrop.models.identifiers import Identifier, parse, without_geography
 from outcrop.models.model import Model
+from outcrop.models.served import Served
 from outcrop.models.specs import all_specs
 from outcrop.models.throughput import Reserved, Throughput
 from outcrop.settings import HOUSE_MODEL, FamilyName, ModelSpec, Settings, SettingsError, engines_of
@@ -55,6 +57,7 @@ class Catalogue:
         # The version is asked before what it is the version of, here and in `refresh`.
         self._version = database.version()
         self._aliases = aliases.collect(self._configured, aliases.stored(database))
+        self.served = Served(database, engines, self.spec)
         self._reserved = self._reserve()
         self._without_retention = modes.without_retention(database)
         self._checked = time.monotonic()
@@ -63,8 +66,9 @@ class Catalogue:
         """The model that answers for `identifier` when `account` calls in `region`.
 
         ValidationException in Bedrock's words if there is none, ResourceNotFoundException for an unknown provisioned model.
-        Another account's profile or provisioned model does not exist. AccessDeniedException where nothing of the account's
-        may be kept, and the model's engine might.
+        ModelNotReadyException for a deployment that is being created. Another account's profile, provisioned model,
+        deployment or imported model does not exist. AccessDeniedException where nothing of the account's may be kept, and
+        the model's engine might.
         """
         self._refresh()
         model = self._resolved(identifier, account, region)
@@ -91,6 +95,8 @@ class Catalogue:
             )
         if found is None:
             raise invalid_identifier()
+        if self.served.model(found[0]) is not None:
+            return self._custom(found[0])
         self._check_on_demand(name, *found)
         return self._model(*found)
 
@@ -111,10 +117,18 @@ class Catalogue:
 
     def reserved_of(self, rows: Sequence[Throughput]) -> Reserved:
         """The same, if these rows were all."""
-        return Reserved(rows, self._named, self._engines.reservable)
+        return Reserved(rows, self._named, self._reservable, self._host)
+
+    def _reservable(self, model_id: str) -> int | None:
+        return self.served.reservable(model_id) if "/" in model_id else self._engines.reservable(model_id)
+
+    def _host(self, model_id: str) -> str:
+        return self.served.host(model_id) if "/" in model_id else model_id
 
     def _reserve(self) -> Reserved:
-        reserved = self.reserved_of(throughput.everything(self._database))
+        rows = throughput.everything(self._database)
+        self.served.refresh(rows)
+        reserved = self.reserved_of(rows)
         self._engines.reserve(reserved.places)
         return reserved
 
@@ -166,7 +180,8 @@ class Catalogue:
 
     def _check_retention(self, model: Model, account: str, region: str) -> None:
         """AccessDeniedException for a model elsewhere, of which nobody has said that it keeps nothing."""
-        if (account, region) in self._without_retention and may_keep(self._specs[model.id]):
+        here = model.own_arn is not None
+        if not here and (account, region) in self._without_retention and may_keep(self._specs[model.id]):
             raise AccessDeniedException(f"This model is not available under data retention mode '{modes.NONE}'.")
 
     def _check_on_demand(self, name: Identifier, model_id: str, called: str) -> None:
@@ -188,21 +203,40 @@ class Catalogue:
             return None
         if name.kind == "application-inference-profile":
             return self._profile(name.name, account, region)
-        if name.kind == "other":
-            model_id = self._alias_of_arn(text)
-            return None if model_id is None else (model_id, model_id)
+        resource = name.kind in ("other", "custom-model", "custom-model-deployment", "imported-model")
+        if resource and (model_id := self._alias_of_arn(text)) is not None:
+            return model_id, model_id
+        if name.kind == "custom-model-deployment":
+            return self._deployed(name.name, account, region)
+        if name.kind == "imported-model":
+            imported = self.served.imported(account, region, name.name)
+            return None if imported is None else (imported.engine_id, imported.engine_id)
+        if name.kind in ("other", "custom-model"):
+            # A custom model is called by a deployment's name, or by that of provisioned throughput.
+            return None
         model_id = self._named(name.name)
         return None if model_id is None else (model_id, name.name)
 
     def _named(self, name: str) -> str | None:
         """A model of that id, then aliases; `us.x` is the system-defined profile of the model x."""
-        if name in self._specs:
+        if name in self._specs or ("/" in name and self.served.model(name) is not None):
             return name
         bare = without_geography(name)
         if name not in self._aliases.exact and bare in self._specs:
             return bare
         found = self._aliases.find(name)
         return found if found in self._specs else None
+
+    def _deployed(self, deployment_id: str, account: str, region: str) -> tuple[str, str] | None:
+        deployment = self.served.deployment(account, region, deployment_id)
+        if deployment is None:
+            return None
+        if deployment.status == "Creating":
+            raise ModelNotReadyException(f"The deployment {deployment.arn} is being created. Try again in a moment.")
+        if deployment.status == "Failed":
+            raise ValidationException(f"The deployment {deployment.arn} has failed. {deployment.failure or ''}".strip())
+        model_id = custom.engine_id(deployment.model)
+        return model_id, model_id
 
     def _alias_of_arn(self, text: str) -> str | None:
         """Only an exact alias: `*` is meant for ids, and must not turn somebody's ARN into another model."""
@@ -230,13 +264,33 @@ class Catalogue:
         model_id, problem = reserved.model_of(provisioned), reserved.problem(provisioned)
         if model_id is None or problem is not None:
             raise ServiceUnavailableException(f"The provisioned model {provisioned.arn} is not in service. {problem}")
+        if self.served.model(model_id) is not None:
+            return replace(self._custom(model_id), reservation=provisioned.id)
         return replace(self._model(model_id, provisioned.model_name), reservation=provisioned.id)
+
+    def spec(self, name: str) -> ModelSpec | None:
+        """The entry of the settings that answers for a model's id or alias."""
+        model_id = self._named(name) if "/" not in name else None
+        return None if model_id is None else self._specs[model_id]
+
+    def _custom(self, model_id: str) -> Model:
+        """A custom or imported model. ServiceUnavailableException if it cannot be served here."""
+        row = self.served.model(model_id)
+        assert row is not None
+        if (problem := self.served.problem(model_id)) is not None:
+            raise ServiceUnavailableException(f"The model {row.arn} cannot be used: {problem}")
+        model = self._of_spec(self.served.spec(model_id), model_id, row.foundation)
+        family: FamilyName = "imported" if row.kind == "imported" else model.family
+        return replace(model, id=model_id, name=row.name, family=family, own_arn=row.arn, on_demand=True)
 
     def _model(self, model_id: str, called: str | None = None) -> Model:
         """As it is now: an engine may learn at its start how long its context is, or whether it can count."""
-        spec = self._specs[model_id]
+        return self._of_spec(self._specs[model_id], model_id, called)
+
+    def _of_spec(self, spec: ModelSpec, model_id: str, called: str | None) -> Model:
+        """`model_id` is the engine's, `called` the name that the bodies follow."""
         try:
-            capabilities = self._engines.capabilities(spec.id)
+            capabilities = self._engines.capabilities(model_id)
         except EngineError as problem:
             raise ServiceUnavailableException(f"The model {spec.id} cannot be used: {problem}") from None
         return Model(

@@ -20,6 +20,9 @@ Kind: TypeAlias = Literal[
     "inference-profile",
     "application-inference-profile",
     "provisioned-model",
+    "custom-model",
+    "custom-model-deployment",
+    "imported-model",
     "prompt",
     "other",
 ]
@@ -27,7 +30,10 @@ Kind: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """`name` is a model or profile id, or the whole text where the kind has neither; `arn` is None for a plain id."""
+    """`name` is a model or profile id, or the whole text where the kind has neither; `arn` is None for a plain id.
+
+    A custom or imported model's name is that of its engine.
+    """
 
     kind: Kind
     name: str
@@ -52,6 +58,12 @@ def parse(text: str) -> Identifier:
         return Identifier("application-inference-profile", names["id12"], arn)
     if kind == "provisioned-model":
         return Identifier("provisioned-model", names["id12"], arn)
+    if kind == "custom-model-deployment":
+        return Identifier("custom-model-deployment", names["id12"], arn)
+    if kind in ("custom-model", "imported-model"):
+        return Identifier(
+            "custom-model" if kind == "custom-model" else "imported-model", f"custom-model/{names['id12']}", arn
+        )
     return Identifier("prompt" if kind in ("prompt", "prompt-version") else "other", text, arn)
 
 

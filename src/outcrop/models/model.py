@@ -15,7 +15,8 @@ class Model:
 
     `family` is the form of its native bodies, a name of `models/families.py`. It follows the name that the caller used:
     who calls `meta.llama3-...` sends Llama's bodies, whatever model that is an alias for. `quality` is the settings'.
-    `reservation` is the id of the provisioned throughput by which the caller named it.
+    `reservation` is the id of the provisioned throughput by which the caller named it. `own_arn` is that of a custom or
+    imported model.
     """
 
     id: str
@@ -31,8 +32,11 @@ class Model:
     family: FamilyName = "anthropic"
     quality: float | None = None
     reservation: str | None = None
+    own_arn: str | None = None
 
     def arn(self, region: str) -> str:
+        if self.own_arn is not None:
+            return self.own_arn
         return arns.build("foundation-model", region, "", model=self.id)
 
     @property

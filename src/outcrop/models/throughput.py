@@ -26,7 +26,10 @@ MONTHS: dict[Commitment, int] = {"OneMonth": 1, "SixMonths": 6}
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """`model_arn` is the foundation model's, by the name that the caller gave it. `expires_at`: until then it is committed."""
+    """`model_arn` is a foundation model's, by the name that the caller gave it, or a custom one's.
+
+    `expires_at`: until then it is committed.
+    """
 
     id: str
     account: str
@@ -136,7 +139,7 @@ class Reserved:
     """What of all provisioned throughput is kept by the engines of this server, oldest first; the rest has failed.
 
     `model_of` gives the id of the model that answers to a name, `reservable` how many places of its engines may be
-    reserved (None: they have no known number).
+    reserved (None: they have no known number), `host` whose engine answers for a model: an adapter's base.
     """
 
     def __init__(
@@ -144,8 +147,10 @@ class Reserved:
         rows: Sequence[Throughput],
         model_of: Callable[[str], str | None],
         reservable: Callable[[str], int | None],
+        host: Callable[[str], str] = lambda model_id: model_id,
     ) -> None:
         self._reservable = reservable
+        self._host = host
         self._by_id = {row.id: row for row in rows}
         self._by_name = {(row.account, row.region, row.name): row for row in rows}
         self._problems: dict[str, str] = {}
@@ -167,12 +172,12 @@ class Reserved:
                 f"It has {row.units} model units, and of what may be reserved of {row.model_name} {free} are free."
             )
         else:
-            self.places.setdefault(model_id, {})[row.id] = row.units
+            self.places.setdefault(self._host(model_id), {})[row.id] = row.units
 
     def free(self, model_id: str) -> int | None:
         """How many places of the model's engines may still be reserved; None: they have no known number."""
         most = self._reservable(model_id)
-        return None if most is None else max(0, most - sum(self.places.get(model_id, {}).values()))
+        return None if most is None else max(0, most - sum(self.places.get(self._host(model_id), {}).values()))
 
     def problem(self, throughput: Throughput) -> str | None:
         """Why it is not in service."""
