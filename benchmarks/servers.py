@@ -67,11 +67,17 @@ def _wait(url: str, started: subprocess.Popen[bytes], log: Path, seconds: float)
 
 
 @contextlib.contextmanager
-def outcrop(settings: str, *options: str) -> Iterator[Running]:
-    """`outcrop serve` in an empty home with these settings; `environment` holds the AWS variables of its administrator."""
+def outcrop(settings: str, *options: str, key: bytes | None = None) -> Iterator[Running]:
+    """`outcrop serve` in an empty home with these settings; `environment` holds the AWS variables of its administrator.
+
+    `key`: the key file of another server that it shares a database with.
+    """
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         (home / "settings.toml").write_text(settings)
+        if key is not None:
+            (home / "key").write_bytes(key)
+            (home / "key").chmod(0o600)
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         environment = {"OUTCROP_HOME": folder}

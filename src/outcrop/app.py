@@ -127,7 +127,7 @@ class App:
             vault=vault,
             clock=lambda: datetime.now(UTC),
             observer=observer(settings, engines),
-            quotas=Quotas(settings.quotas) if settings.quotas else None,
+            quotas=Quotas(settings.quotas, database) if settings.quotas else None,
         )
         credentials, sessions = Credentials(database, vault), Sessions(vault)
         self.authenticator = Authenticator(
@@ -331,11 +331,15 @@ class App:
                 await self.parts.engines.prewarm()
                 self.jobs.start()
                 self.batch.start()
+                if self.parts.quotas is not None:
+                    self.parts.quotas.start()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await asyncio.to_thread(self.jobs.close)
                 await asyncio.to_thread(self.batch.close)
                 await self.parts.engines.close()
+                if self.parts.quotas is not None:
+                    await self.parts.quotas.close()
                 await asyncio.to_thread(self.invocations.delivery.close)
                 await asyncio.to_thread(self.books.close)
                 self.parts.database.close()

@@ -297,7 +297,7 @@ def test_a_model_and_an_alias_of_the_same_name_count_before_it(tmp_path: Path) -
 
 
 def test_quotas_are_of_on_demand_requests(bench: Bench) -> None:
-    quotas = Quotas([Quota(requests_per_minute=1)])
+    quotas = Quotas([Quota(requests_per_minute=1)], bench.ctx.database)
     bench.ctx = replace(bench.ctx, parts=replace(bench.ctx.parts, quotas=quotas))
     arn = created(bench.ctx)
     for _ in range(3):

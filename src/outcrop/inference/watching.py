@@ -42,10 +42,10 @@ async def _reserved(
     ctx: Context, model: Model, quotas: Quotas, request: ChatRequest | CompletionRequest | None
 ) -> _Counted:
     if request is None:
-        return _Counted(quotas.reserve(ctx.account, model.id, 0, 0), 0)
+        return _Counted(await quotas.reserve(ctx.account, model.id, 0, 0), 0)
     tokens = await _input_tokens(ctx, model, request)
     most = request.sampling.max_tokens or model.max_output_tokens
-    return _Counted(quotas.reserve(ctx.account, model.id, tokens, most), tokens)
+    return _Counted(await quotas.reserve(ctx.account, model.id, tokens, most), tokens)
 
 
 async def _input_tokens(ctx: Context, model: Model, request: ChatRequest | CompletionRequest) -> int:
