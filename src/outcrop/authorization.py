@@ -232,9 +232,14 @@ class Authorizer:
     def _model_of_response(self, asking: Asking, place: Place) -> object:
         """Who may run a model may read what it answered in his account."""
         row = self._database.one(
-            "SELECT response FROM responses WHERE id = ? AND account_id = ?", asking.labels.get("id", ""), place.account
+            "SELECT model, response FROM responses WHERE id = ? AND account_id = ?",
+            asking.labels.get("id", ""),
+            place.account,
         )
-        return None if row is None else orjson.loads(row["response"]).get("model")
+        if row is None or row["model"] is not None:
+            return None if row is None else row["model"]
+        # Kept by an earlier version, which encrypted nothing.
+        return orjson.loads(row["response"]).get("model")
 
 
 @dataclass(frozen=True, slots=True)

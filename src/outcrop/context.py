@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from outcrop.encryption.keys import Keys
     from outcrop.engines.engine import Engine
     from outcrop.engines.pool import Engines
     from outcrop.identity.caller import Caller
@@ -67,6 +68,11 @@ class Context:
     @property
     def account(self) -> str:
         return self.caller.account
+
+    @property
+    def keys(self) -> Keys:
+        """Keys that encrypt what is stored."""
+        return self.parts.objects.keys
 
     @property
     def database(self) -> Database:

@@ -76,6 +76,15 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("a database's url begins with postgresql://; without one it is a file in the data folder")
 
 
+class EncryptionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Encryption of stored content under keys of the accounts. `enabled = false`: only what names a key is encrypted anew.
+
+    What was encrypted before can be read in any case; `outcrop encryption` has the keys.
+    """
+
+    enabled: bool = True
+
+
 class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One record for each call, in the folder `audit` beside the database; `outcrop audit verify` checks them."""
 
@@ -337,6 +346,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     objects: ObjectsSettings = ObjectsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     audit: AuditSettings = AuditSettings()
+    encryption: EncryptionSettings = EncryptionSettings()
     jobs: JobSettings = JobSettings()
     batch: BatchSettings = BatchSettings()
     house_model: bool = True

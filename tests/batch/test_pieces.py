@@ -10,10 +10,12 @@ from outcrop.batch import inputs
 from outcrop.batch.output import Runs
 from outcrop.batch.pace import Pace
 from outcrop.batch.refused import Refused
+from outcrop.encryption.keys import Keys
 from outcrop.objects.local.objects import LocalObjects
 from outcrop.objects.local.store import LocalStore
 from outcrop.objects.objects import Objects
 from outcrop.store.database import Database
+from outcrop.store.keyfile import Vault
 from tests.stores import store_at
 
 URI = "s3://pieces/in.jsonl"
@@ -27,7 +29,7 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Objects:
         transaction.execute(
             "INSERT INTO accounts (id, created_at) VALUES (?, ?)", "111122223333", "2026-11-25T12:00:00Z"
         )
-    store = LocalStore(database, folder / "objects")
+    store = LocalStore(database, folder / "objects", keys=Keys(database, Vault.open(folder)))
     store.create_bucket("pieces", "111122223333", "us-east-1")
     return LocalObjects(store, "111122223333")
 

@@ -104,7 +104,7 @@ def test_somebody_elses_bucket_and_keys(batches: Batches, which: str) -> None:
 
 def test_a_key_of_kms(batches: Batches) -> None:
     place = {"s3Uri": "s3://batches/x", "s3EncryptionKeyId": "alias/mine"}
-    with pytest.raises(ClientError, match="s3EncryptionKeyId is not built"):
+    with pytest.raises(ClientError, match="alias/mine does not exist or cannot be used"):
         batches.create("s3://batches/in.jsonl", outputDataConfig={"s3OutputDataConfig": place})
 
 

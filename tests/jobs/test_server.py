@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from outcrop.app import App
+from outcrop.encryption.keys import attached
 from outcrop.jobs import kinds
 from outcrop.settings import JobSettings, Settings, SettingsError, load
 from outcrop.store.database import Database
@@ -48,6 +49,7 @@ def test_the_application_runs_jobs_while_it_lives(tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text("house_model = false\n" + settings_of(store_at(tmp_path)))
     settings = load(tmp_path / "settings.toml")
     database = Database.open(store_at(tmp_path))
+    attached(settings, database, tmp_path)
     done = make(database, "count", {"to": 2})
     # Jobs of one millisecond are taken in any order, and this one is to be the second.
     time.sleep(0.01)

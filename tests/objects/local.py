@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from outcrop.encryption.keys import Keys
 from outcrop.objects.local.store import LocalStore
 from outcrop.store.database import Database
+from outcrop.store.keyfile import Vault
 from tests.stores import store_at
 
 ACCOUNT = "111122223333"
@@ -28,7 +30,7 @@ def database_in(home: Path) -> Iterator[Database]:
 @contextmanager
 def local_store(home: Path) -> Iterator[LocalStore]:
     with database_in(home) as database:
-        yield LocalStore(database, home / "objects")
+        yield LocalStore(database, home / "objects", keys=Keys(database, Vault.open(home)))
 
 
 def files(folder: Path) -> list[Path]:

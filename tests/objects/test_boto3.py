@@ -367,7 +367,7 @@ def test_what_is_not_built_says_so(s3: Any, bucket: str) -> None:
     all_refused(
         "NotImplemented",
         501,
-        lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"", ServerSideEncryption="AES256"),
+        lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"", ServerSideEncryption="aws:kms:dsse"),
         lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"", Tagging="a=b"),
         lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"", ACL="public-read"),
         lambda: s3.get_object_tagging(Bucket=bucket, Key="k"),

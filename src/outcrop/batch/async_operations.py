@@ -11,8 +11,9 @@ import orjson
 from outcrop import jobs
 from outcrop.batch import listing
 from outcrop.batch.async_run import INPUT, OUTPUT
-from outcrop.batch.submitted import ASYNC, arn_of, body_of, folder_of, submitted
+from outcrop.batch.submitted import ASYNC, arn_of, body_of, folder_of, key_of, submitted
 from outcrop.context import Context
+from outcrop.encryption import named
 from outcrop.errors import ConflictException, ValidationException
 from outcrop.identity import arns
 from outcrop.jobs import Job, Status
@@ -56,7 +57,8 @@ def start_async_invoke(ctx: Context, request: StartAsyncInvokeRequest) -> StartA
     # The input may be as large as a body, and rows of jobs are read often.
     kept = {**request, "modelInput": None, "modelArn": model.arn(ctx.region), "input": hashlib.sha256(body).hexdigest()}
     try:
-        ctx.objects.put(f"{folder}/{INPUT}", body, content_type="application/json")
+        key = key_of(request, ctx.account, ctx.region)
+        ctx.objects.put(f"{folder}/{INPUT}", body, content_type="application/json", key=key)
         job, is_new = _made(ctx, request, kept, job_id)
     except ObjectsError as problem:
         raise ValidationException(f"Invalid Output Config: {folder}: {problem.message}") from None
@@ -110,7 +112,7 @@ def _check_model(model: Model) -> None:
 def _check_output(ctx: Context, request: StartAsyncInvokeRequest, folder: str) -> None:
     given = request["outputDataConfig"]["s3OutputDataConfig"]
     if "kmsKeyId" in given:
-        raise ValidationException("kmsKeyId is not built in this version of Outcrop. Remove it and try again.")
+        named(ctx, given["kmsKeyId"])
     if given.get("bucketOwner", ctx.account) != ctx.account:
         raise ValidationException(
             f"The bucket of {given['s3Uri']} does not belong to the account {given['bucketOwner']}."

@@ -38,8 +38,10 @@ class AsyncRun:
             given = await asyncio.to_thread(objects.get, f"{job.folder}/{INPUT}")
             answer = await asking.answered(given)
             manifest = {"invocationArn": arn_of(attempt.job), "modelArn": job.request["modelArn"], "outputs": [OUTPUT]}
-            await asyncio.to_thread(objects.put, f"{job.folder}/{OUTPUT}", answer.body, content_type=JSON)
-            await asyncio.to_thread(objects.put, f"{job.folder}/{MANIFEST}", orjson.dumps(manifest), content_type=JSON)
+            await asyncio.to_thread(objects.put, f"{job.folder}/{OUTPUT}", answer.body, content_type=JSON, key=job.key)
+            await asyncio.to_thread(
+                objects.put, f"{job.folder}/{MANIFEST}", orjson.dumps(manifest), content_type=JSON, key=job.key
+            )
         except AwsError as problem:
             await asyncio.to_thread(objects.delete, f"{job.folder}/{INPUT}")
             return failed(problem.message)

@@ -8,6 +8,7 @@ from outcrop import jobs
 from outcrop.batch import listing, statuses
 from outcrop.batch.submitted import BATCH, arn_of, body_of, submitted
 from outcrop.context import Context
+from outcrop.encryption import named
 from outcrop.errors import ConflictException, ResourceNotFoundException, ValidationException
 from outcrop.identity import arns
 from outcrop.jobs import Job
@@ -121,7 +122,7 @@ def _check_places(ctx: Context, request: CreateModelInvocationJobRequest) -> Non
     given = request["inputDataConfig"]["s3InputDataConfig"]
     target = request["outputDataConfig"]["s3OutputDataConfig"]
     if "s3EncryptionKeyId" in target:
-        raise ValidationException("s3EncryptionKeyId is not built in this version of Outcrop. Remove it and try again.")
+        named(ctx, target["s3EncryptionKeyId"])
     for uri, owner in ((given["s3Uri"], given.get("s3BucketOwner")), (target["s3Uri"], target.get("s3BucketOwner"))):
         try:
             parse(uri)

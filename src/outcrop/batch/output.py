@@ -13,7 +13,7 @@ import msgspec
 import orjson
 
 from outcrop.batch.inputs import InputFile
-from outcrop.objects.objects import Objects, walk
+from outcrop.objects.objects import Body, Objects, walk
 
 LINES_TYPE = "application/jsonl"
 MANIFEST = "manifest.json.out"
@@ -43,24 +43,25 @@ class Runs:
 
 
 class Output:
-    """Everything blocks. `folder` is a URI without a slash at its end."""
+    """Everything blocks. `folder` is a URI without a slash at its end, `key` the ARN of the key that encrypts what is in it."""
 
-    def __init__(self, objects: Objects, folder: str, attempt: int) -> None:
+    def __init__(self, objects: Objects, folder: str, attempt: int, key: str | None = None) -> None:
         self._objects = objects
         self._folder = folder
         self._parts = f"{folder}/.parts"
         self._attempt = attempt
+        self._key = key
 
     def write_inputs(self, files: Sequence[InputFile]) -> None:
         """The list of input files may be longer than a checkpoint."""
-        self._objects.put(self._inputs(self._attempt), msgspec.json.encode(files), content_type="application/json")
+        self._put(self._inputs(self._attempt), msgspec.json.encode(files), "application/json")
 
     def read_inputs(self, attempt: int) -> list[InputFile]:
         return msgspec.json.decode(self._objects.get(self._inputs(attempt)), type=list[InputFile])
 
     def write_part(self, number: int, lines: Sequence[bytes]) -> None:
         body = b"".join(line + b"\n" for line in lines)
-        self._objects.put(self._part(self._attempt, number), body, content_type=LINES_TYPE)
+        self._put(self._part(self._attempt, number), body, LINES_TYPE)
 
     def join(self, file: int, name: str, runs: Runs) -> None:
         """The output of one input file from its parts."""
@@ -69,7 +70,7 @@ class Output:
             for attempt, number in runs.of(file):
                 yield self._objects.get(self._part(attempt, number))
 
-        self._objects.put(f"{self._folder}/{name}.out", chunks(), content_type=LINES_TYPE)
+        self._put(f"{self._folder}/{name}.out", chunks(), LINES_TYPE)
 
     def drop(self, file: int, runs: Runs) -> None:
         for attempt, number in runs.of(file):
@@ -77,12 +78,15 @@ class Output:
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         body = orjson.dumps(manifest) + b"\n"
-        self._objects.put(f"{self._folder}/{MANIFEST}", body, content_type="application/json")
+        self._put(f"{self._folder}/{MANIFEST}", body, "application/json")
 
     def tidy(self) -> None:
         """Remove whatever is left of parts, those of attempts that were killed too."""
         for stored in list(walk(self._objects, f"{self._parts}/")):
             self._objects.delete(stored.uri)
+
+    def _put(self, uri: str, body: Body, content_type: str) -> None:
+        self._objects.put(uri, body, content_type=content_type, key=self._key)
 
     def _inputs(self, attempt: int) -> str:
         return f"{self._parts}/{attempt}-inputs.json"

@@ -61,7 +61,7 @@ class _Run:
         self._attempt = attempt
         self._job = job
         self._objects = parts.objects.of(job.account)
-        self._output = Output(self._objects, job.folder, attempt.number)
+        self._output = Output(self._objects, job.folder, attempt.number, job.key)
         self._over = _Over(attempt, job.expires_at, parts.clock)
 
     async def whole(self) -> Outcome:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from outcrop.encryption.keys import arn_of as kms_arn
 from outcrop.identity import arns
 from outcrop.identity.caller import Caller, Session
 from outcrop.jobs import Job
@@ -44,6 +45,11 @@ class Submitted:
         return folder_of(self.request, self.id)
 
     @property
+    def key(self) -> str | None:
+        """The ARN of the key that its output is encrypted under."""
+        return key_of(self.request, self.account, self.region)
+
+    @property
     def how(self) -> str:
         return str(self.request.get("modelInvocationType", "InvokeModel"))
 
@@ -51,6 +57,13 @@ class Submitted:
 def folder_of(request: Mapping[str, Any], job_id: str) -> str:
     given = str(request["outputDataConfig"]["s3OutputDataConfig"]["s3Uri"])
     return f"{given.rstrip('/')}/{job_id}"
+
+
+def key_of(request: Mapping[str, Any], account: str, region: str) -> str | None:
+    """The ARN of the key, or of the alias, that a request of either kind names for its output."""
+    given = request["outputDataConfig"]["s3OutputDataConfig"]
+    name = given.get("s3EncryptionKeyId") or given.get("kmsKeyId")
+    return None if name is None else kms_arn(name, account, region)
 
 
 def body_of(request: Mapping[str, Any], caller: Caller) -> dict[str, Any]:

@@ -13,6 +13,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("outcrop.cli.serve:serve", "Serve Bedrock's APIs on this machine."),
     "env": ("outcrop.cli.env:env", 'Print the export lines for AWS clients: eval "$(outcrop env)".'),
     "keys": ("outcrop.cli.keys:keys", "Create, list and revoke access keys and API keys."),
+    "encryption": (
+        "outcrop.cli.encryption:encryption",
+        "Create, rotate and disable the keys that encrypt what is stored.",
+    ),
     "accounts": ("outcrop.cli.accounts:accounts", "Create and list accounts."),
     "users": ("outcrop.cli.users:users", "Create, list and delete users."),
     "roles": ("outcrop.cli.users:roles", "Create, list and delete roles."),

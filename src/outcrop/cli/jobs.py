@@ -170,12 +170,16 @@ def _only(database: Database, name: str) -> Job:
 @contextlib.contextmanager
 def _opened() -> Iterator[Database]:
     from outcrop import settings
+    from outcrop.encryption.keys import attached
     from outcrop.store.database import Database, DatabaseError
+    from outcrop.store.keyfile import KeyFileError
 
     folder = settings.home()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.closing(Database.open(settings.database_of(settings.load(), folder))) as database:
+        chosen = settings.load()
+        with contextlib.closing(Database.open(settings.database_of(chosen, folder))) as database:
+            attached(chosen, database, folder)
             yield database
-    except (settings.SettingsError, DatabaseError) as problem:
+    except (settings.SettingsError, DatabaseError, KeyFileError) as problem:
         raise click.ClickException(str(problem)) from None

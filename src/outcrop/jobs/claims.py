@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from outcrop.data_retention import modes
-from outcrop.jobs.job import Job, at, job_of, to_json
-from outcrop.jobs.work import Outcome
-from outcrop.store.database import Database, Transaction
+from outcrop.jobs.job import Job, at, job_of, line_place, place, to_json
+from outcrop.jobs.work import Outcome, failed
+from outcrop.store.database import Database, Row, Transaction
+from outcrop.store.seals import Damaged, Unreadable, opened, sealed
 
 # Of one attempt; a job that talks without end keeps its newest lines.
 KEPT_LINES = 1000
@@ -89,7 +90,7 @@ def claim(
         rows = transaction.query(
             statement, holder, at(now + lease), moment, moment, moment, *given, *given, moment, moment
         )  # fmt: skip
-    return job_of(rows[0]) if rows else None
+    return job_of(rows[0], database.seals) if rows else None
 
 
 def renew(
@@ -113,19 +114,24 @@ def checkpoint(
     """Write where the job is, from which its next attempt goes on. Its crashes since it got further; None: it is lost.
 
     Being where it was before is not getting further: a job that always crashes behind the same checkpoint must end.
+    Unreadable if its key is disabled.
     """
-    rows = transaction.query(
-        "UPDATE jobs SET crashes = CASE WHEN state = ? THEN crashes ELSE 0 END, state = ?, updated_at = ? "
-        "WHERE id = ? AND fence = ? AND ended_at IS NULL RETURNING crashes",
-        to_json(state),
-        to_json(state),
+    row = _held(transaction, hold)
+    if row is None:
+        return None
+    text = to_json(state)
+    crashes = int(row["crashes"]) if _before(transaction, row) == text else 0
+    touched = transaction.execute(
+        "UPDATE jobs SET crashes = ?, state = ?, updated_at = ? WHERE id = ? AND fence = ? AND ended_at IS NULL",
+        crashes,
+        _sealed(transaction, row, "state", text),
         at(now),
         hold.job_id,
         hold.fence,
     )
-    if rows and progress is not None:
+    if touched and progress is not None:
         _progress(transaction, hold, now, progress)
-    return int(rows[0]["crashes"]) if rows else None
+    return crashes if touched else None
 
 
 def release(
@@ -136,6 +142,9 @@ def release(
     One that was asked to stop in the meantime does not wait. `crashes` is their number, not one more: whoever does not know
     whether this was written writes it again.
     """
+    row = _held(transaction, hold)
+    if row is None:
+        return False
     touched = transaction.execute(
         "UPDATE jobs SET lease_until = NULL, holder = NULL, updated_at = ?, "
         "not_before = CASE WHEN status = 'stopping' THEN ? ELSE ? END, "
@@ -145,7 +154,7 @@ def release(
         at(now),
         at(not_before),
         crashes,
-        problem,
+        None if problem is None else _told(transaction, row, "problem", problem),
         hold.job_id,
         hold.fence,
     )
@@ -153,16 +162,28 @@ def release(
 
 
 def settle(transaction: Transaction, hold: Hold, outcome: Outcome, now: datetime) -> Job | None:
-    """End the job. One that was asked to stop does not complete: it has stopped. None: it is lost, or had ended."""
+    """End the job. One that was asked to stop does not complete: it has stopped. None: it is lost, or had ended.
+
+    One whose result cannot be encrypted, because its key is disabled, fails.
+    """
     moment = at(now)
+    row = _held(transaction, hold)
+    if row is None:
+        return None
+    result = None
+    try:
+        if outcome.result is not None:
+            result = _sealed(transaction, row, "result", to_json(outcome.result))
+    except Unreadable as problem:
+        outcome = failed(problem.message)
     rows = transaction.query(
         "UPDATE jobs SET status = CASE WHEN status = 'stopping' AND ? = 'completed' THEN 'stopped' ELSE ? END, "
         "reason = ?, result = ?, ended_at = ?, updated_at = ?, lease_until = NULL, holder = NULL "
         "WHERE id = ? AND fence = ? AND ended_at IS NULL RETURNING *",
         outcome.status,
         outcome.status,
-        outcome.reason,
-        None if outcome.result is None else to_json(outcome.result),
+        None if outcome.reason is None else _told(transaction, row, "reason", outcome.reason),
+        result,
         moment,
         moment,
         hold.job_id,
@@ -170,13 +191,17 @@ def settle(transaction: Transaction, hold: Hold, outcome: Outcome, now: datetime
     )
     if not rows:
         return None
-    job = job_of(rows[0])
+    job = job_of(rows[0], transaction.seals)
     modes.forget_lines(transaction, job.id, job.account, job.region)
     return job
 
 
 def say(transaction: Transaction, hold: Hold, lines: Sequence[tuple[int, datetime, str]]) -> None:
     """Write numbered lines; one that is there already stays as it is. The caller has written under this fence before."""
+    if not lines:
+        return
+    row = transaction.one("SELECT id, account_id, region FROM jobs WHERE id = ?", hold.job_id)
+    assert row is not None
     for first in range(0, len(lines), LINES_AT_ONCE):
         some = lines[first : first + LINES_AT_ONCE]
         rows = ", ".join(["(?, ?, ?, ?, ?)"] * len(some))
@@ -185,16 +210,56 @@ def say(transaction: Transaction, hold: Hold, lines: Sequence[tuple[int, datetim
             *(
                 value
                 for number, said_at, line in some
-                for value in (hold.job_id, hold.fence, number, at(said_at), line)
+                for value in (
+                    hold.job_id,
+                    hold.fence,
+                    number,
+                    at(said_at),
+                    _kept(transaction, row, line, line_place(hold.job_id, hold.fence, number)),
+                )
             ),
         )
-    if lines:
-        transaction.execute(
-            "DELETE FROM job_lines WHERE job_id = ? AND fence = ? AND number <= ?",
-            hold.job_id,
-            hold.fence,
-            lines[-1][0] - KEPT_LINES,
-        )
+    transaction.execute(
+        "DELETE FROM job_lines WHERE job_id = ? AND fence = ? AND number <= ?",
+        hold.job_id,
+        hold.fence,
+        lines[-1][0] - KEPT_LINES,
+    )
+
+
+def _held(transaction: Transaction, hold: Hold) -> Row | None:
+    """Whose the job is, and what it was; None: it is lost, or had ended."""
+    return transaction.one(
+        "SELECT id, account_id, region, state, crashes FROM jobs WHERE id = ? AND fence = ? AND ended_at IS NULL",
+        hold.job_id,
+        hold.fence,
+    )
+
+
+def _sealed(transaction: Transaction, row: Row, column: str, text: str) -> str:
+    return sealed(transaction, row["account_id"], row["region"], text, place(row["id"], column))
+
+
+def _told(transaction: Transaction, row: Row, column: str, text: str) -> str:
+    return _kept(transaction, row, text, place(row["id"], column))
+
+
+def _kept(transaction: Transaction, row: Row, text: str, where: str) -> str:
+    """What was said, or why it is not kept: a key that is disabled must not hold up jobs of others."""
+    try:
+        return sealed(transaction, row["account_id"], row["region"], text, where)
+    except Unreadable as problem:
+        return problem.message
+
+
+def _before(transaction: Transaction, row: Row) -> str | None:
+    """The checkpoint that is there."""
+    if row["state"] is None:
+        return None
+    try:
+        return opened(transaction.seals, row["state"], place(row["id"], "state"))
+    except Damaged:
+        return None
 
 
 def _marks(values: Collection[str]) -> str:

@@ -9,8 +9,12 @@ from typing import Any, Literal, cast
 import orjson
 
 from outcrop.store.database import Row
+from outcrop.store.seals import MARK, Damaged, Seals, Unreadable, opened
 
 Status = Literal["queued", "running", "stopping", "completed", "failed", "stopped"]
+
+# Columns that may hold what an account's data says.
+SEALED = ("input", "state", "result", "reason", "problem")
 
 # A job only ever moves to the right: queued, running, stopping, and then one of the three ends.
 ORDER: dict[Status, int] = {"queued": 0, "running": 1, "stopping": 2, "completed": 3, "failed": 3, "stopped": 3}
@@ -21,7 +25,8 @@ class Job:
     """`input` is what it was created with, `state` its last checkpoint, `result` what it ended with: JSON values.
 
     `reason` says why it failed. `fence` counts the attempts: the number of the one that holds it, or held it last.
-    `crashes` are those since the last checkpoint, and `problem` is the last of them.
+    `crashes` are those since the last checkpoint, and `problem` is the last of them. `locked` says why its content cannot be
+    read (the account's key is disabled); it is None then.
     """
 
     id: str
@@ -48,6 +53,7 @@ class Job:
     done: float | None
     total: float | None
     metrics: dict[str, float]
+    locked: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -68,17 +74,24 @@ class Line:
         return self.fence, self.number
 
 
-def job_of(row: Row) -> Job:
+def job_of(row: Row, seals: Seals | None) -> Job:
+    """With its content as far as it can be read."""
+    locked = None
+    try:
+        content = {column: _opened(row, column, seals) for column in SEALED}
+    except (Unreadable, Damaged) as problem:
+        locked = str(problem)
+        content = {column: None if (row[column] or "").startswith(MARK) else row[column] for column in SEALED}
     return Job(
         id=row["id"],
         account=row["account_id"],
         region=row["region"],
         kind=row["kind"],
         name=row["name"],
-        input=from_json(row["input"]),
+        input=from_json(content["input"]),
         status=cast(Status, row["status"]),
-        reason=row["reason"],
-        result=from_json(row["result"]),
+        reason=content["reason"],
+        result=from_json(content["result"]),
         created_at=datetime.fromisoformat(row["created_at"]),
         updated_at=datetime.fromisoformat(row["updated_at"]),
         started_at=_time(row["started_at"]),
@@ -89,12 +102,27 @@ def job_of(row: Row) -> Job:
         lease_until=_time(row["lease_until"]),
         not_before=datetime.fromisoformat(row["not_before"]),
         crashes=row["crashes"],
-        problem=row["problem"],
-        state=from_json(row["state"]),
+        problem=content["problem"],
+        state=from_json(content["state"]),
         done=row["done"],
         total=row["total"],
         metrics=from_json(row["metrics"]) or {},
+        locked=locked,
     )
+
+
+def place(job_id: str, column: str) -> str:
+    """What a sealed value of a job is bound to."""
+    return f"jobs {job_id} {column}"
+
+
+def line_place(job_id: str, fence: int, number: int) -> str:
+    return f"job_lines {job_id} {fence} {number}"
+
+
+def _opened(row: Row, column: str, seals: Seals | None) -> str | None:
+    text = row[column]
+    return None if text is None else opened(seals, text, place(row["id"], column))
 
 
 def at(moment: datetime) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from outcrop.jobs.job import Job, Line, Status, at, job_of, to_json
+from outcrop.jobs.job import Job, Line, Status, at, job_of, line_place, place, to_json
 from outcrop.store import paging
 from outcrop.store.database import Database, Row, Transaction
 from outcrop.store.ids import new_id
+from outcrop.store.seals import Damaged, Seals, Unreadable, opened, sealed
 
 
 class TokenReused(Exception):
@@ -48,19 +49,20 @@ def create(
     """
     input_ = to_json(body)
     digest = hashlib.sha256(to_json([name, input_]).encode()).hexdigest()
+    job_id = job_id or new_id()
     moment = at(now)
     row = _first(
         transaction.query(
             "INSERT INTO jobs (id, account_id, region, kind, name, unique_name, input, client_token, request_hash, "
             "status, created_at, updated_at, fence, not_before, crashes) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, 0, ?, 0) ON CONFLICT DO NOTHING RETURNING *",
-            job_id or new_id(),
+            job_id,
             account,
             region,
             kind,
             name,
             name if unique_name else None,
-            input_,
+            sealed(transaction, account, region, input_, place(job_id, "input")),
             token,
             digest,
             moment,
@@ -69,7 +71,7 @@ def create(
         )
     )
     if row is not None:
-        return Created(job_of(row), True)
+        return Created(job_of(row, transaction.seals), True)
     earlier = transaction.one(
         "SELECT * FROM jobs WHERE account_id = ? AND region = ? AND kind = ? AND client_token = ?",
         account,
@@ -81,21 +83,21 @@ def create(
         raise NameTaken(name)
     if earlier["request_hash"] != digest:
         raise TokenReused(token)
-    return Created(job_of(earlier), False)
+    return Created(job_of(earlier, transaction.seals), False)
 
 
 def find(database: Database | Transaction, account: str, region: str, kind: str, job_id: str) -> Job | None:
-    """The job with this id, or the newest that has this name."""
-    place = (account, region, kind)
-    row = database.one("SELECT * FROM jobs WHERE id = ? AND account_id = ? AND region = ? AND kind = ?", job_id, *place)
+    """The job with this id, or the newest that has this name. Unreadable if its key is disabled."""
+    owner = (account, region, kind)
+    row = database.one("SELECT * FROM jobs WHERE id = ? AND account_id = ? AND region = ? AND kind = ?", job_id, *owner)
     if row is None:
         row = database.one(
             "SELECT * FROM jobs WHERE account_id = ? AND region = ? AND kind = ? AND name = ? "
             "ORDER BY created_at DESC LIMIT 1",
-            *place,
+            *owner,
             job_id,
         )
-    return None if row is None else job_of(row)
+    return None if row is None else _readable(job_of(row, database.seals))
 
 
 def page(
@@ -151,7 +153,7 @@ def stop(transaction: Transaction, account: str, region: str, kind: str, job_id:
             job_id,
         )
     )
-    return None if row is None else job_of(row)
+    return None if row is None else job_of(row, transaction.seals)
 
 
 def remove(transaction: Transaction, account: str, region: str, kind: str, job_id: str) -> bool:
@@ -181,7 +183,7 @@ def lines(database: Database, job_id: str, after: tuple[int, int] = (0, 0), limi
         after[1],
         limit,
     )
-    return [_line(row) for row in rows]
+    return [_line(row, database.seals) for row in rows]
 
 
 def last_lines(database: Database, job_id: str, limit: int) -> list[Line]:
@@ -189,7 +191,7 @@ def last_lines(database: Database, job_id: str, limit: int) -> list[Line]:
     rows = database.query(
         "SELECT * FROM job_lines WHERE job_id = ? ORDER BY fence DESC, number DESC LIMIT ?", job_id, limit
     )
-    return [_line(row) for row in reversed(rows)]
+    return [_line(row, database.seals) for row in reversed(rows)]
 
 
 def of_all_accounts(
@@ -203,13 +205,13 @@ def of_all_accounts(
         *statuses,
         limit,
     )
-    return [job_of(row) for row in rows]
+    return [job_of(row, database.seals) for row in rows]
 
 
 def called(database: Database, name: str) -> list[Job]:
     """For the operator: the job with this id, or all that have this name, whosever they are."""
     rows = database.query("SELECT * FROM jobs WHERE id = ? OR name = ? ORDER BY created_at DESC", name, name)
-    return [job_of(row) for row in rows]
+    return [job_of(row, database.seals) for row in rows]
 
 
 def _positions(
@@ -245,11 +247,23 @@ def _with_ids(database: Database, ids: list[str]) -> list[Job]:
         return []
     found = database.query(f"SELECT * FROM jobs WHERE id IN ({_marks(ids)})", *ids)  # noqa: S608
     rows = {row["id"]: row for row in found}
-    return [job_of(rows[job_id]) for job_id in ids if job_id in rows]
+    return [_readable(job_of(rows[job_id], database.seals)) for job_id in ids if job_id in rows]
 
 
-def _line(row: Row) -> Line:
-    return Line(row["fence"], row["number"], datetime.fromisoformat(row["said_at"]), row["line"])
+def _readable(job: Job) -> Job:
+    if job.locked is not None:
+        raise Unreadable(job.locked)
+    return job
+
+
+def _line(row: Row, seals: Seals | None) -> Line:
+    """One that cannot be read says why."""
+    fence, number = row["fence"], row["number"]
+    try:
+        text = opened(seals, row["line"], line_place(row["job_id"], fence, number))
+    except (Unreadable, Damaged) as problem:
+        text = f"(this line cannot be read: {problem})"
+    return Line(fence, number, datetime.fromisoformat(row["said_at"]), text)
 
 
 def _marks(values: Collection[object]) -> str:

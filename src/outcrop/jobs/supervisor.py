@@ -22,6 +22,7 @@ from outcrop.jobs.job import Job
 from outcrop.jobs.kinds import Kind
 from outcrop.jobs.work import Outcome, failed, stopped
 from outcrop.store.database import Database, Transaction
+from outcrop.store.seals import Unreadable
 
 T = TypeVar("T")
 
@@ -173,7 +174,13 @@ class Supervisor:
             claims.say(transaction, attempt.hold, list(attempt.lines))
             return crashes
 
-        crashes = self._try("write a checkpoint of", attempt.job, write)
+        try:
+            crashes = self._try("write a checkpoint of", attempt.job, write)
+        except Unreadable as problem:
+            # Its key was disabled meanwhile: what it goes on to do could not be kept.
+            attempt.ending, attempt.checkpoint = failed(problem.message), None
+            self._write_ending(attempt)
+            return
         if crashes == LOST:
             self._lose(attempt)
         elif crashes is not None:
@@ -241,8 +248,8 @@ class Supervisor:
 
     def _begin(self, job: Job, kind: Kind, began: float) -> None:
         hold = Hold(job.id, job.fence)
-        if job.crashes >= kind.crashes:
-            outcome = stopped() if job.status == "stopping" else _crashed_too_often(job.crashes, job.problem or "")
+        if job.locked is not None or job.crashes >= kind.crashes:
+            outcome = stopped() if job.status == "stopping" else _hopeless(job)
             # If this is not written, its lease runs out, and it is claimed again.
             self._try("end", job, lambda transaction: claims.settle(transaction, hold, outcome, self._clock()))
             return
@@ -264,11 +271,14 @@ class Supervisor:
         attempt.process.kill()
 
     def _try(self, what: str, job: Job, write: Callable[[Transaction], T]) -> T | None:
-        """What `write` answers, once it is on disk; None on trouble with the database, of which nobody knows its state."""
+        """What `write` answers, once it is on disk; None on trouble with the database, of which nobody knows its state.
+
+        Undelivered and Unreadable are the job's own trouble.
+        """
         try:
             with self._database.transaction() as transaction:
                 return write(transaction)
-        except Undelivered:
+        except (Undelivered, Unreadable):
             raise
         except Exception as problem:
             logger.warning("could not %s job %s: %s", what, job.id, problem)
@@ -287,6 +297,10 @@ class Supervisor:
     @property
     def _lease(self) -> timedelta:
         return timedelta(seconds=self._timing.lease)
+
+
+def _hopeless(job: Job) -> Outcome:
+    return failed(job.locked) if job.locked is not None else _crashed_too_often(job.crashes, job.problem or "")
 
 
 def _crashed_too_often(times: int, problem: str) -> Outcome:

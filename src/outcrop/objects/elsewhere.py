@@ -19,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from s3transfer.manager import TransferManager
 
-from outcrop.objects.errors import ObjectsError, no_such_bucket, no_such_key
+from outcrop.objects.errors import ObjectsError, no_such_bucket, no_such_key, not_implemented
 from outcrop.objects.local.listing import common_prefix
 from outcrop.objects.local.objects import blocks
 from outcrop.objects.names import parse, parse_object
@@ -138,16 +138,19 @@ class ElsewhereObjects:
         content_type: str = CONTENT_TYPE,
         metadata: Mapping[str, str] | None = None,
         only_new: bool = False,
+        key: str | None = None,
     ) -> Stored:
-        """Large ones in parts, several at a time."""
-        key = parse_object(uri).key
+        """Large ones in parts, several at a time. A key of this server does not reach there, so one is refused."""
+        if key is not None:
+            raise not_implemented("A key of this server for a bucket in another S3")
+        name = parse_object(uri).key
         extra: dict[str, object] = {"ContentType": content_type, "Metadata": dict(metadata or {})}
         source = str(body) if isinstance(body, Path) else BytesIO(body) if isinstance(body, bytes) else _Pieces(body)
-        with self._told(key):
+        with self._told(name):
             if only_new:
-                self._put_new(key, body, extra)
+                self._put_new(name, body, extra)
             else:
-                self._transfers.upload(source, self._there, key, extra_args=extra).result()
+                self._transfers.upload(source, self._there, name, extra_args=extra).result()
         return self.head(uri)
 
     def _put_new(self, key: str, body: Body, extra: Mapping[str, object]) -> None:

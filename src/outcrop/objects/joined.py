@@ -35,8 +35,9 @@ class JoinedObjects:
         content_type: str = CONTENT_TYPE,
         metadata: Mapping[str, str] | None = None,
         only_new: bool = False,
+        key: str | None = None,
     ) -> Stored:
-        return self._at(uri).put(uri, body, content_type=content_type, metadata=metadata, only_new=only_new)
+        return self._at(uri).put(uri, body, content_type=content_type, metadata=metadata, only_new=only_new, key=key)
 
     def list(self, uri: str, *, delimiter: str = "", after: str = "", limit: int = LARGEST_PAGE) -> Page:
         return self._at(uri).list(uri, delimiter=delimiter, after=after, limit=limit)

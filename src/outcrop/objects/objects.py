@@ -104,8 +104,12 @@ class Objects(Protocol):
         content_type: str = CONTENT_TYPE,
         metadata: Mapping[str, str] | None = None,
         only_new: bool = False,
+        key: str | None = None,
     ) -> Stored:
-        """All of it or nothing. `only_new`: PreconditionFailed if the key is taken."""
+        """All of it or nothing. `only_new`: PreconditionFailed if the key is taken.
+
+        `key`: the ARN of the key that encrypts it; without one it is the account's own.
+        """
 
     def list(self, uri: str, *, delimiter: str = "", after: str = "", limit: int = LARGEST_PAGE) -> Page:
         """Objects whose URIs begin with `uri`, by the bytes of their keys; `after` is the previous page's, or a key.

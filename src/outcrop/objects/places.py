@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from outcrop.encryption.keys import attached
 from outcrop.objects.errors import access_denied
 from outcrop.objects.joined import JoinedObjects
 from outcrop.objects.local.folders import Folder
@@ -34,7 +35,8 @@ class Places:
     ) -> None:
         self._settings = settings
         self._owner = _first_account(database)
-        self.store = LocalStore(database, home / "objects", clock, self._folders())
+        self.keys = attached(settings, database, home)
+        self.store = LocalStore(database, home / "objects", clock, self._folders(), self.keys)
         self._elsewhere: dict[str, Objects] = {}
         _check("[objects]", settings.objects, settings)
         for name, spec in settings.objects.buckets.items():

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from outcrop.store import migrate
 from outcrop.store.connection import Connection, ConnectionLost, DatabaseError, Driver, IntegrityError, Row
+from outcrop.store.seals import Seals
 
 __all__ = ["ConnectionLost", "Database", "DatabaseError", "IntegrityError", "Row", "Transaction"]
 
@@ -29,9 +30,10 @@ class Transaction:
     After a statement that failed nothing more can be done, and nothing is kept: PostgreSQL would not go on.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, seals: Seals | None = None) -> None:
         self._connection = connection
         self._failed = False
+        self.seals = seals
 
     def execute(self, sql: str, *params: object) -> int:
         """Run one writing statement; the number of rows it touched. IntegrityError on a broken constraint."""
@@ -63,9 +65,13 @@ class Transaction:
 
 
 class Database:
-    """Safe to use from any thread and from several processes at once. Make it with `Database.open`."""
+    """Safe to use from any thread and from several processes at once. Make it with `Database.open`.
+
+    `seals` encrypts content that rooms put into rows; set once, by `encryption.keys.attached`.
+    """
 
     def __init__(self, driver: Driver) -> None:
+        self.seals: Seals | None = None
         self._driver = driver
         self._idle: list[Connection] = []
         self._own = threading.local()
@@ -120,7 +126,7 @@ class Database:
         if self._transaction is not None:
             raise RuntimeError("Transactions do not nest.")
         connection, _ = self._asked(lambda connection: connection.begin())
-        transaction = self._own.transaction = Transaction(connection)
+        transaction = self._own.transaction = Transaction(connection, self.seals)
         try:
             yield transaction
             transaction.check()

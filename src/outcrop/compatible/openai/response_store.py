@@ -11,7 +11,8 @@ import orjson
 from outcrop.context import Context
 from outcrop.data_retention import modes
 from outcrop.errors import ResourceNotFoundException, ValidationException
-from outcrop.store.database import Row
+from outcrop.store import seals
+from outcrop.store.database import Row, Transaction
 
 KEPT = timedelta(days=30)
 # A conversation longer than that does not fit into any context.
@@ -44,14 +45,15 @@ def save(ctx: Context, items: list[dict[str, Any]], response: dict[str, Any]) ->
             return
         transaction.execute("DELETE FROM responses WHERE created_at < ?", _text(now - KEPT))
         transaction.execute(
-            "INSERT INTO responses (id, account_id, region, previous_id, input, response, created_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO responses (id, account_id, region, previous_id, input, response, model, created_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             response["id"],
             ctx.account,
             ctx.region,
             response["previous_response_id"],
-            orjson.dumps(items).decode(),
-            orjson.dumps(response).decode(),
+            _sealed(ctx, transaction, response["id"], "input", items),
+            _sealed(ctx, transaction, response["id"], "response", response),
+            response["model"],
             _text(now),
         )
 
@@ -63,7 +65,7 @@ def find(ctx: Context, response_id: str) -> Stored:
     )
     if row is None:
         raise ResourceNotFoundException(f"Response with id '{response_id}' not found.")
-    return _stored(row)
+    return _stored(row, ctx.database.seals)
 
 
 def history(ctx: Context, response_id: str | None) -> list[dict[str, Any]]:
@@ -93,8 +95,20 @@ def remove(ctx: Context, response_id: str) -> None:
         transaction.execute("DELETE FROM responses WHERE id = ? AND account_id = ?", response_id, ctx.account)
 
 
-def _stored(row: Row) -> Stored:
-    return Stored(row["previous_id"], orjson.loads(row["input"]), orjson.loads(row["response"]))
+def _sealed(ctx: Context, transaction: Transaction, response_id: str, column: str, value: object) -> str:
+    text = orjson.dumps(value).decode()
+    return seals.sealed(transaction, ctx.account, ctx.region, text, _place(response_id, column))
+
+
+def _stored(row: Row, opening: seals.Seals | None) -> Stored:
+    items, response = (
+        orjson.loads(seals.opened(opening, row[column], _place(row["id"], column))) for column in ("input", "response")
+    )
+    return Stored(row["previous_id"], items, response)
+
+
+def _place(response_id: str, column: str) -> str:
+    return f"responses {response_id} {column}"
 
 
 def _text(moment: datetime) -> str:

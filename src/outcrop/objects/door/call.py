@@ -20,7 +20,8 @@ class Call:
     """`bucket` and `key` are decoded; `query` has the parameters as they mean, `headers` are folded and lower case.
 
     `may` raises unless the caller may do an action on an ARN.
-    `draft` holds the content of an operation that takes any, `body` the document of one that takes that.
+    `draft` holds the content of an operation that takes any, `body` the document of one that takes that; `encryption` are
+    the headers that are kept of how it is to be encrypted.
     """
 
     store: LocalStore
@@ -35,6 +36,7 @@ class Call:
     may: Callable[[str, str], None]
     draft: Draft | None = None
     body: bytes = b""
+    encryption: Mapping[str, str] = field(default_factory=dict)
 
     def permit(self, action: str, key: str = "", bucket: str = "") -> None:
         """ObjectsError AccessDenied, in IAM's words, unless the caller may do that to an object or, without a key, to a bucket."""

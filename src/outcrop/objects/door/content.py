@@ -6,7 +6,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from outcrop.objects import checksums
@@ -14,7 +14,7 @@ from outcrop.objects.checksums import ALGORITHMS, Checksum
 from outcrop.objects.door.chunked import Decoder, incomplete
 from outcrop.objects.door.signatures import UNSIGNED, Proven
 from outcrop.objects.errors import ObjectsError, invalid_argument
-from outcrop.objects.local.blobs import Blobs, Draft
+from outcrop.objects.local.blobs import Draft
 from outcrop.objects.local.uploads import bad_digest
 from outcrop.objects.objects import CHUNK_BYTES
 from outcrop.serve.asgi import ClientGone, Receive
@@ -66,7 +66,7 @@ def announced_checksum(headers: Mapping[str, str]) -> tuple[str | None, str | No
 
 
 async def take(
-    blobs: Blobs,
+    begin: Callable[[Collection[str]], Draft],
     receive: Receive,
     headers: Mapping[str, str],
     proven: Proven,
@@ -75,11 +75,13 @@ async def take(
 ) -> tuple[Draft, Checksum | None]:
     """The whole content in a draft, checked, with the digests of `algorithms` besides; and its own checksum, if it has one.
 
+    `begin` makes the draft, with the digests that it is to have.
+
     ObjectsError if anything does not match; ClientGone. Nothing of the draft is left then.
     """
     exact = not (proven.payload == UNSIGNED or known.chunked)
     digests = {*algorithms, *((known.algorithm,) if known.algorithm else ()), *(("SHA256",) if exact else ())}
-    draft = await asyncio.to_thread(blobs.draft, digests)
+    draft = await asyncio.to_thread(begin, digests)
     try:
         decoder = None
         if known.chunked:

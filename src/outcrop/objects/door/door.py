@@ -8,12 +8,13 @@ import urllib.parse
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from outcrop.errors import AwsError
 from outcrop.identity import sigv4
 from outcrop.identity.caller import Caller
 from outcrop.objects.checksums import Checksum
-from outcrop.objects.door import content, failures, routes
+from outcrop.objects.door import content, encryption, failures, routes
 from outcrop.objects.door.address import bucket_and_key, bucket_of_host, is_for_s3
 from outcrop.objects.door.buckets import own_bucket
 from outcrop.objects.door.call import Answer, Call, arn, parameters
@@ -150,6 +151,8 @@ class ObjectsDoor:
             own_bucket(call, call.bucket)
         if route.takes == "content" or route is routes.CREATE_UPLOAD:
             refuse_not_built(call.headers)
+        if route in (routes.PUT, routes.COPY, routes.CREATE_UPLOAD):
+            call.encryption = encryption.asked(call)
 
     async def _take_body(self, route: Route, call: Call, proven: Proven, incoming: _Incoming) -> Checksum | None:
         if route.takes == "document":
@@ -157,12 +160,13 @@ class ObjectsDoor:
         elif route.takes == "content":
             known = content.announced(call.headers, proven)
             algorithms: tuple[str, ...] = ()
+            kept = call.encryption
             if route is routes.PART:
                 upload = await asyncio.to_thread(upload_of, call)
+                kept = upload.described.headers
                 algorithms = () if upload.algorithm is None else (upload.algorithm,)
-            call.draft, checksum = await content.take(
-                self._store.blobs, incoming, call.headers, proven, known, algorithms
-            )
+            draft = partial(self._store.draft, kept)
+            call.draft, checksum = await content.take(draft, incoming, call.headers, proven, known, algorithms)
             return checksum
         return None
 

@@ -19,7 +19,8 @@ MOST_METADATA = 2048
 # What a caller who sends them counts on does not happen here, so they are refused.
 _NOT_BUILT = (
     "x-amz-object-lock-",
-    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-customer-",
+    "x-amz-server-side-encryption-context",
     "x-amz-grant-",
     "x-amz-tagging",
     "x-amz-website-redirect-location",
@@ -28,8 +29,8 @@ _NOT_BUILT = (
 _PRIVATE = frozenset({"private", "bucket-owner-full-control", "bucket-owner-read"})
 
 
-def described(headers: Mapping[str, str]) -> Described:
-    """What is kept with the object that a request brings."""
+def described(headers: Mapping[str, str], encryption: Mapping[str, str]) -> Described:
+    """What is kept with the object that a request brings, with how it is encrypted."""
     kept = {name: headers[name] for name in KEPT if name in headers}
     if "content-encoding" in kept:
         # What the body was wrapped in on its way is no part of the object.
@@ -45,7 +46,7 @@ def described(headers: Mapping[str, str]) -> Described:
             "Your metadata headers exceed the maximum allowed metadata size",
             {"Size": str(size), "MaxSizeAllowed": str(MOST_METADATA)},
         )
-    return Described(kept, metadata)
+    return Described({**kept, **encryption}, metadata)
 
 
 def refuse_not_built(headers: Mapping[str, str]) -> None:

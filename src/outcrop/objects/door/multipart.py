@@ -14,15 +14,17 @@ from outcrop.objects.door.objects import copy_source, part_number
 from outcrop.objects.door.xml import Element, malformed, parsed, quoted, timestamp
 from outcrop.objects.errors import ObjectsError, invalid_argument
 from outcrop.objects.local import uploads
+from outcrop.objects.local.sealing import of_encryption
 from outcrop.objects.local.uploads import Upload, Wanted
 
 
 def create_multipart_upload(call: Call) -> Answer:
     algorithm, kind = _asked(call)
-    upload = uploads.begin(call.store, call.bucket, call.key, told.described(call.headers), algorithm, kind)
-    headers = {}
+    described = told.described(call.headers, call.encryption)
+    upload = uploads.begin(call.store, call.bucket, call.key, described, algorithm, kind)
+    headers = of_encryption(upload.described.headers)
     if algorithm is not None and kind is not None:
-        headers = {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind}
+        headers |= {"x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": kind}
     content: dict[str, object] = {"Bucket": call.bucket, "Key": call.key, "UploadId": upload.id}
     return xml_answer("InitiateMultipartUploadResult", content, headers)
 
@@ -67,7 +69,8 @@ def upload_part(call: Call, checksum: Checksum | None) -> Answer:
     shown = checksum
     if shown is None and upload.algorithm is not None and part.checksum is not None:
         shown = Checksum(upload.algorithm, part.checksum)
-    return Answer(headers={"etag": quoted(part.etag), **({} if shown is None else {shown.header: shown.value})})
+    headers = {"etag": quoted(part.etag), **of_encryption(upload.described.headers)}
+    return Answer(headers=headers | ({} if shown is None else {shown.header: shown.value}))
 
 
 def upload_part_copy(call: Call) -> Answer:
@@ -85,7 +88,8 @@ def upload_part_copy(call: Call) -> Answer:
                 text,
             )
         start, stop = span
-    draft = call.store.blobs.draft(() if upload.algorithm is None else (upload.algorithm,))
+    algorithms = () if upload.algorithm is None else (upload.algorithm,)
+    draft = call.store.draft(upload.described.headers, algorithms)
     try:
         with call.store.reading(source, start, stop) as reading:
             for chunk in reading:
@@ -96,7 +100,7 @@ def upload_part_copy(call: Call) -> Answer:
     content: dict[str, object] = {"LastModified": timestamp(part.modified_at), "ETag": quoted(part.etag)}
     if upload.algorithm is not None and part.checksum is not None:
         content[Checksum(upload.algorithm, part.checksum).element] = part.checksum
-    return xml_answer("CopyPartResult", content)
+    return xml_answer("CopyPartResult", content, of_encryption(upload.described.headers))
 
 
 def complete_multipart_upload(call: Call) -> Answer:
@@ -120,7 +124,7 @@ def complete_multipart_upload(call: Call) -> Answer:
         "ETag": quoted(stored.etag),
         **more,
     }
-    return xml_answer("CompleteMultipartUploadResult", content)
+    return xml_answer("CompleteMultipartUploadResult", content, of_encryption(stored.headers))
 
 
 def _full_checksum(call: Call) -> tuple[str | None, str | None]:

@@ -9,9 +9,11 @@ from outcrop.objects.door import headers as told
 from outcrop.objects.door.buckets import own_bucket, xml_answer
 from outcrop.objects.door.call import Answer, Call
 from outcrop.objects.door.content import check_document
+from outcrop.objects.door.encryption import may_decrypt
 from outcrop.objects.door.xml import Element, parsed, quoted, timestamp
 from outcrop.objects.errors import ObjectsError, invalid_argument, not_implemented
 from outcrop.objects.local.rows import Found
+from outcrop.objects.local.sealing import of_encryption
 from outcrop.objects.local.uploads import MOST_PARTS
 from outcrop.objects.names import check_key
 from outcrop.objects.objects import Stored
@@ -24,11 +26,12 @@ def put_object(call: Call, checksum: Checksum | None) -> Answer:
         call.bucket,
         call.key,
         call.content,
-        told.described(call.headers),
+        told.described(call.headers, call.encryption),
         checksum=checksum,
         condition=told.condition(call.headers),
     )
-    return Answer(headers={"etag": quoted(stored.etag), **told.of_checksum(checksum)})
+    headers = {"etag": quoted(stored.etag), **told.of_checksum(checksum), **of_encryption(stored.headers)}
+    return Answer(headers=headers)
 
 
 def head_object(call: Call) -> Answer:
@@ -43,6 +46,7 @@ def get_object(call: Call) -> Answer:
         answer, span = _about(call, found)
         if answer.status == 304:
             return answer
+        may_decrypt(call, found.stored.headers)
         try:
             answer.body = call.store.reading(found, *span)
         except FileNotFoundError:
@@ -126,15 +130,17 @@ def copy_object(call: Call) -> Answer:
     replaced = call.headers.get("x-amz-metadata-directive", "COPY") == "REPLACE"
     if call.headers.get("x-amz-tagging-directive", "COPY") != "COPY":
         raise not_implemented("Tagging of objects")
-    if (source.stored.bucket, source.stored.key) == (call.bucket, call.key) and not replaced:
+    same = (source.stored.bucket, source.stored.key) == (call.bucket, call.key)
+    if same and not replaced and not call.encryption:
         raise ObjectsError(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without changing the object's "
             "metadata, storage class, website redirect location or encryption attributes.",
         )
-    described = told.described(call.headers) if replaced else None
-    stored = call.store.copy(source, call.bucket, call.key, described, told.condition(call.headers))
-    return xml_answer("CopyObjectResult", copy_result(stored))
+    described = told.described(call.headers, {}) if replaced else None
+    condition = told.condition(call.headers)
+    stored = call.store.copy(source, call.bucket, call.key, described, condition, call.encryption)
+    return xml_answer("CopyObjectResult", copy_result(stored), of_encryption(stored.headers))
 
 
 def copy_result(stored: Stored) -> dict[str, object]:
@@ -160,6 +166,7 @@ def copy_source(call: Call) -> Found:
     own_bucket(call, bucket)
     found = call.store.find(bucket, key)
     told.check_source(found.stored, call.headers)
+    may_decrypt(call, found.stored.headers)
     return found
 
 

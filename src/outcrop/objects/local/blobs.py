@@ -15,6 +15,8 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from outcrop.encryption.envelope import KEY_BYTES
+from outcrop.encryption.files import Sealing
 from outcrop.objects.checksums import Running, encoded, running
 from outcrop.store.ids import LOWER_DIGITS, new_id
 from outcrop.store.keyfile import sync_folder
@@ -25,12 +27,19 @@ ABANDONED_SECONDS = 24 * 3600.0
 
 
 class Draft:
-    """Bytes on their way in, with their digests. `publish` or `discard` it."""
+    """Bytes on their way in, with their digests, which are of the plain bytes as `size` is. `publish` or `discard` it.
 
-    def __init__(self, path: Path, algorithms: Collection[str] = ()) -> None:
+    `key` is the data key of one that is encrypted: without it the file is noise from its first byte on.
+    """
+
+    def __init__(self, path: Path, algorithms: Collection[str] = (), *, sealed: bool = False) -> None:
         self.path = path
         self.size = 0
+        self.key = os.urandom(KEY_BYTES) if sealed else None
+        self._sealing = None if self.key is None else Sealing(self.key)
         self._file = path.open("xb", buffering=0)
+        if self._sealing is not None:
+            self._write(self._sealing.header)
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._running: dict[str, Running] = {algorithm: running(algorithm) for algorithm in algorithms}
 
@@ -57,12 +66,17 @@ class Draft:
         self._md5.update(block)
         for each in self._running.values():
             each.update(block)
+        self._write(block if self._sealing is None else b"".join(self._sealing.feed(block)))
+        self.size += len(block)
+
+    def _write(self, block: bytes) -> None:
         rest = memoryview(block)
         while rest:
             rest = rest[self._file.write(rest) :]
-        self.size += len(block)
 
     def sync(self) -> None:
+        if self._sealing is not None:
+            self._write(self._sealing.finish())
         os.fsync(self._file.fileno())
         self._file.close()
 
@@ -77,8 +91,8 @@ class Blobs:
         self._drafts = folder / DRAFTS
         self._drafts.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def draft(self, algorithms: Collection[str] = ()) -> Draft:
-        return Draft(self._drafts / new_id(24, LOWER_DIGITS), algorithms)
+    def draft(self, algorithms: Collection[str] = (), *, sealed: bool = False) -> Draft:
+        return Draft(self._drafts / new_id(24, LOWER_DIGITS), algorithms, sealed=sealed)
 
     def publish(self, bucket: str, draft: Draft) -> str:
         """On disk, whole, and in its place when it returns; its name."""

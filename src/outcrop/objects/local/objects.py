@@ -7,6 +7,7 @@ from pathlib import Path
 
 from outcrop.objects.errors import ObjectsError, access_denied, precondition_failed
 from outcrop.objects.local.rows import Described
+from outcrop.objects.local.sealing import KEY, METHOD, NAMED
 from outcrop.objects.local.store import LocalStore, whatever
 from outcrop.objects.names import Uri, parse, parse_object
 from outcrop.objects.objects import CHUNK_BYTES, CONTENT_TYPE, LARGEST_PAGE, Body, Page, Reading, Stored
@@ -46,10 +47,12 @@ class LocalObjects:
         content_type: str = CONTENT_TYPE,
         metadata: Mapping[str, str] | None = None,
         only_new: bool = False,
+        key: str | None = None,
     ) -> Stored:
         at = self._of(parse_object(uri))
-        described = Described({"content-type": content_type}, metadata or {})
-        draft = self._store.blobs.draft()
+        encryption = {} if key is None else {METHOD: NAMED, KEY: key}
+        described = Described({"content-type": content_type, **encryption}, metadata or {})
+        draft = self._store.draft(described.headers)
         try:
             for block in blocks(body):
                 draft.write(block)

@@ -28,7 +28,10 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file of an object or of an upload; `checksum` is of the upload's algorithm."""
+    """A file of an object or of an upload; `checksum` is of the upload's algorithm.
+
+    `sealed` is the wrapped data key of an encrypted one; all else is of its plain bytes.
+    """
 
     blob: str
     number: int
@@ -36,6 +39,7 @@ class Part:
     etag: str
     modified_at: datetime
     checksum: str | None
+    sealed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,8 @@ def find(database: Database | Transaction, bucket_name: str, key: str) -> Found 
 
 def parts_of(database: Database | Transaction, owner: str) -> list[Part]:
     rows = database.query(
-        "SELECT blob, number, size, etag, modified_at, checksum FROM object_parts WHERE owner = ? ORDER BY number",
+        "SELECT blob, number, size, etag, modified_at, checksum, sealed FROM object_parts "
+        "WHERE owner = ? ORDER BY number",
         owner,
     )
     return [_part(row) for row in rows]
@@ -124,7 +129,8 @@ def add_part(transaction: Transaction, owner: str, part: Part) -> list[str]:
     )  # at most one
     transaction.execute("DELETE FROM object_parts WHERE owner = ? AND number = ?", owner, part.number)
     transaction.execute(
-        "INSERT INTO object_parts (blob, owner, number, size, etag, modified_at, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO object_parts (blob, owner, number, size, etag, modified_at, checksum, sealed) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         part.blob,
         owner,
         part.number,
@@ -132,6 +138,7 @@ def add_part(transaction: Transaction, owner: str, part: Part) -> list[str]:
         part.etag,
         iso(part.modified_at),
         part.checksum,
+        part.sealed,
     )
     return [row["blob"] for row in gone]
 
@@ -168,7 +175,15 @@ def stored_of(row: Row) -> Stored:
 
 
 def _part(row: Row) -> Part:
-    return Part(row["blob"], row["number"], row["size"], row["etag"], moment(row["modified_at"]), row["checksum"])
+    return Part(
+        row["blob"],
+        row["number"],
+        row["size"],
+        row["etag"],
+        moment(row["modified_at"]),
+        row["checksum"],
+        row["sealed"],
+    )
 
 
 def _bucket(row: Row) -> Bucket:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from outcrop.encryption.files import SealedFile
+from outcrop.encryption.keys import Key, Keys
 from outcrop.objects.checksums import Checksum
 from outcrop.objects.errors import ObjectsError, access_denied, no_such_bucket, no_such_key
 from outcrop.objects.local import listing, rows
 from outcrop.objects.local.blobs import Blobs, Draft
 from outcrop.objects.local.folders import Folder
 from outcrop.objects.local.rows import Bucket, Described, Found, Part
+from outcrop.objects.local.sealing import Sealing, without_encryption
 from outcrop.objects.names import check_bucket
 from outcrop.objects.objects import CHUNK_BYTES, Page, Reading, Stored, checked_range
 from outcrop.store.database import Database, IntegrityError
 from outcrop.store.ids import new_id
+from outcrop.store.seals import Damaged
 
 # Raises if what is there (None: nothing) is not what the writer expects; called in the transaction that writes.
 Condition = Callable[[Stored | None], None]
@@ -33,7 +39,7 @@ def whatever(there: Stored | None) -> None:
 
 
 class LocalStore:
-    """`folders` are buckets that are folders of the operator's, which can be read only."""
+    """`folders` are buckets that are folders of the operator's, which can be read only. All else is encrypted with `keys`."""
 
     def __init__(
         self,
@@ -41,8 +47,10 @@ class LocalStore:
         folder: Path,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         folders: Mapping[str, Folder] | None = None,
+        keys: Keys | None = None,
     ) -> None:
         self.database = database
+        self.sealing = Sealing(keys)
         self.blobs = Blobs(folder)
         self.clock = clock
         self._folders = folders or {}
@@ -118,6 +126,10 @@ class LocalStore:
         folder = self._folders.get(bucket)
         return rows.find(self.database, bucket, key) if folder is None else folder.find(key)
 
+    def draft(self, headers: Mapping[str, str], algorithms: Collection[str] = ()) -> Draft:
+        """For what is put with these headers, which may name a key."""
+        return self.blobs.draft(algorithms, sealed=self.sealing.is_wanted(headers))
+
     def publish(
         self,
         bucket: str,
@@ -130,37 +142,73 @@ class LocalStore:
     ) -> Stored:
         """The draft's bytes are the object from now on, on disk when it returns. The draft is used up."""
         self.check_writable(bucket)
-        now = self.clock()
-        stored = Stored(bucket, key, draft.size, draft.etag, now, described.headers, described.metadata, checksum)
+        now, place = self.clock(), self.bucket(bucket)
+        headers = self.sealing.headers(place, described.headers)
+        stored = Stored(bucket, key, draft.size, draft.etag, now, headers, described.metadata, checksum)
+        sealed = self.sealing.wrapped(draft, place, headers)
         blob = self.blobs.publish(bucket, draft)
-        part = Part(blob, 1, draft.size, draft.etag, now, None if checksum is None else checksum.value)
+        part = Part(blob, 1, draft.size, draft.etag, now, None if checksum is None else checksum.value, sealed)
         self._write(stored, [part], condition)
         return stored
 
     def copy(
-        self, source: Found, bucket: str, key: str, described: Described | None = None, condition: Condition = whatever
+        self,
+        source: Found,
+        bucket: str,
+        key: str,
+        described: Described | None = None,
+        condition: Condition = whatever,
+        encryption: Mapping[str, str] | None = None,
     ) -> Stored:
-        """The same bytes under another name; with other headers and metadata if they are given."""
+        """The same bytes under another name; with other headers and metadata if they are given.
+
+        How the source is encrypted is not copied: the copy is, as `encryption` says, or as anything else in its bucket.
+        """
         there, now = source.stored, self.clock()
         kept = described or Described(there.headers, there.metadata)
-        stored = Stored(bucket, key, there.size, there.etag, now, kept.headers, kept.metadata, there.checksum)
+        kept = Described({**without_encryption(kept.headers), **(encryption or {})}, kept.metadata)
         self.check_writable(bucket)
         if there.bucket in self._folders:
             return self._copy_in(source, bucket, key, kept, condition)
-        parts = []
+        place = self.bucket(bucket)
+        sealed = self.sealing.is_wanted(kept.headers) or any(part.sealed for part in source.parts)
+        headers = self.sealing.headers(place, kept.headers)
+        under = self.sealing.key(place, headers) if sealed else None
+        stored = Stored(bucket, key, there.size, there.etag, now, headers, kept.metadata, there.checksum)
+        parts: list[Part] = []
         try:
-            for part in source.parts:
-                blob = self.blobs.duplicate(there.bucket, part.blob, bucket)
-                parts.append(Part(blob, part.number, part.size, part.etag, now, part.checksum))
+            # One by one, so that those that were made are known when one fails.
+            parts.extend(
+                replace(self._copied(there.bucket, part, bucket, under), modified_at=now) for part in source.parts
+            )
         except FileNotFoundError:
             self.blobs.remove(bucket, [part.blob for part in parts])
             raise no_such_key(there.key) from None
         self._write(stored, parts, condition)
         return stored
 
+    def _copied(self, bucket: str, part: Part, target: str, key: Key | None) -> Part:
+        """A file of the same bytes, encrypted under `key`: only the data key changes, unless it was plain."""
+        if part.sealed is not None and key is not None:
+            # Before there is a second file.
+            self.sealing.data_key(part)
+            blob = self.blobs.duplicate(bucket, part.blob, target)
+            return replace(part, blob=blob, sealed=self.sealing.rewrapped(part, blob, key))
+        if key is None:
+            return replace(part, blob=self.blobs.duplicate(bucket, part.blob, target))
+        draft = self.blobs.draft(sealed=True)
+        try:
+            with self.blobs.open(bucket, part.blob) as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    draft.write(chunk)
+            sealed = self.sealing.wrapped_under(key, draft)
+            return replace(part, blob=self.blobs.publish(target, draft), sealed=sealed)
+        finally:
+            draft.discard()
+
     def _copy_in(self, source: Found, bucket: str, key: str, described: Described, condition: Condition) -> Stored:
         """From a folder, whose files may change under a link."""
-        draft = self.blobs.draft()
+        draft = self.draft(described.headers)
         try:
             with self.reading(source, 0, source.stored.size) as reading:
                 for chunk in reading:
@@ -192,17 +240,19 @@ class LocalStore:
     def reading(self, found: Found, start: int, stop: int) -> Reading:
         """FileNotFoundError if it was written over meanwhile."""
         bucket = found.stored.bucket
-        pieces = list(_pieces(found.parts, start, stop))
+        pieces = [
+            (self._opening(bucket, part), offset, length) for part, offset, length in _pieces(found.parts, start, stop)
+        ]
         stack = contextlib.ExitStack()
         try:
-            files = [stack.enter_context(self._file(bucket, blob)) for blob, _, _ in pieces[:OPEN_AHEAD]]
-        except OSError:
+            files = [stack.enter_context(opening()) for opening, _, _ in pieces[:OPEN_AHEAD]]
+        except BaseException:
             stack.close()
             raise
 
         def chunks() -> Iterator[bytes]:
-            for index, (blob, offset, length) in enumerate(pieces):
-                with files[index] if index < len(files) else self._file(bucket, blob) as file:
+            for index, (opening, offset, length) in enumerate(pieces):
+                with files[index] if index < len(files) else opening() as file:
                     file.seek(offset)
                     while length:
                         chunk = file.read(min(CHUNK_BYTES, length))
@@ -213,9 +263,23 @@ class LocalStore:
 
         return Reading(found.stored, chunks(), stack.close)
 
-    def _file(self, bucket: str, blob: str) -> BinaryIO:
-        folder = self._folders.get(bucket)
-        return self.blobs.open(bucket, blob) if folder is None else folder.open(blob)
+    def _opening(self, bucket: str, part: Part) -> Callable[[], BinaryIO | SealedFile]:
+        """Opens the file of a part. What is wrong with its key is told now."""
+        if (folder := self._folders.get(bucket)) is not None:
+            return partial(folder.open, part.blob)
+        key = self.sealing.data_key(part)
+
+        def opened() -> BinaryIO | SealedFile:
+            file = self.blobs.open(bucket, part.blob)
+            if key is None:
+                return file
+            try:
+                return SealedFile(file, key, part.size, f"the bucket {bucket}")
+            except Damaged:
+                file.close()
+                raise
+
+        return opened
 
     def list(self, bucket: str, prefix: str, delimiter: str, after: str, limit: int) -> Page:
         if (folder := self._folders.get(bucket)) is not None:
@@ -238,13 +302,13 @@ class LocalStore:
         self.blobs.remove(stored.bucket, gone)
 
 
-def _pieces(parts: tuple[Part, ...], start: int, stop: int) -> Iterator[tuple[str, int, int]]:
-    """File, offset in it and length, of each part that the range touches."""
+def _pieces(parts: tuple[Part, ...], start: int, stop: int) -> Iterator[tuple[Part, int, int]]:
+    """Each part that the range touches, the offset in its file, and the length."""
     begin = 0
     for part in parts:
         first, last = max(start - begin, 0), min(stop - begin, part.size)
         if first < last:
-            yield part.blob, first, last - first
+            yield part, first, last - first
         begin += part.size
 
 

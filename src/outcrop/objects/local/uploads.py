@@ -51,6 +51,7 @@ def begin(
     store: LocalStore, bucket: str, key: str, described: Described, algorithm: str | None, kind: Kind | None
 ) -> Upload:
     store.check_writable(bucket)
+    described = Described(store.sealing.headers(store.bucket(bucket), described.headers), described.metadata)
     upload = Upload(new_id(48), bucket, key, store.clock(), described, algorithm, kind)
     with store.database.transaction() as transaction:
         if rows.bucket(transaction, bucket) is None:
@@ -93,7 +94,9 @@ def of_bucket(database: Database, bucket: str) -> list[Upload]:
 def add_part(store: LocalStore, upload: Upload, number: int, draft: Draft) -> Part:
     """On disk when it returns, in the place of an earlier one with that number. The draft is used up."""
     checksum = None if upload.algorithm is None else draft.checksum(upload.algorithm)
-    part = Part(store.blobs.publish(upload.bucket, draft), number, draft.size, draft.etag, store.clock(), checksum)
+    sealed = store.sealing.wrapped(draft, store.bucket(upload.bucket), upload.described.headers)
+    blob = store.blobs.publish(upload.bucket, draft)
+    part = Part(blob, number, draft.size, draft.etag, store.clock(), checksum, sealed)
     try:
         with store.database.transaction() as transaction:
             find(transaction, upload.bucket, upload.key, upload.id)
