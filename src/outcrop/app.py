@@ -46,6 +46,8 @@ from outcrop.invocation_logs.configurations import Configurations
 from outcrop.invocation_logs.delivery import Delivery
 from outcrop.invocation_logs.invocations import Invocations
 from outcrop.jobs.service import Service as JobService
+from outcrop.model_import.run import KIND as IMPORT
+from outcrop.model_import.run import ImportRun
 from outcrop.models.catalogue import Catalogue
 from outcrop.models.specs import all_specs
 from outcrop.objects.door.door import ObjectsDoor, Told
@@ -86,6 +88,7 @@ def handlers() -> Mapping[tuple[str, str], Handler]:
     import outcrop.data_retention.operations
     import outcrop.inference.operations
     import outcrop.invocation_logs.operations
+    import outcrop.model_import.operations
     import outcrop.models.operations
     import outcrop.resource_policies.operations
     import outcrop.tags.operations  # noqa: F401 - importing a room registers its operations
@@ -165,7 +168,11 @@ class App:
         )
         self.batch = BatchService(
             database,
-            {BATCH: BatchRun(self.parts, operations), ASYNC: AsyncRun(self.parts, operations)},
+            {
+                BATCH: BatchRun(self.parts, operations),
+                ASYNC: AsyncRun(self.parts, operations),
+                IMPORT: ImportRun(self.parts),
+            },
             at_once=settings.batch.at_once,
             clock=self.parts.clock,
         )
