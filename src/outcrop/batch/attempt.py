@@ -54,6 +54,10 @@ class Attempt:
         await self._kept.wait()
         self.state = state
 
+    def progress(self, done: float, total: float | None, metrics: Mapping[str, float | None]) -> None:
+        """Say how far it is; the newest one counts."""
+        self._tell({"type": "progress", "done": done, "total": total, "metrics": metrics})
+
     def log(self, line: str) -> None:
         """Say a line to whoever watches."""
         self._tell({"type": "line", "line": line[:LINE_CHARACTERS]})

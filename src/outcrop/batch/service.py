@@ -29,7 +29,7 @@ logger = logging.getLogger("outcrop.batch")
 
 class Service:
     """Starts with the server and ends with it. `runs`: kind of job → its function. Such kinds are not registered with
-    `jobs`, whose own service would start processes for them.
+    `jobs`, whose own service would start processes for them. `kinds`: what one says of itself, where not the usual.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Service:
         at_once: int,
         clock: Callable[[], datetime],
         timing: Timing = TIMING,
+        kinds: Mapping[str, Kind] | None = None,
     ) -> None:
         self._runs = runs
         self._timing = timing
@@ -47,7 +48,7 @@ class Service:
         self._inbox: queue.SimpleQueue[tuple[Hold, Mapping[str, Any]] | None] = queue.SimpleQueue()
         self._supervisor = Supervisor(
             database,
-            {name: Kind(name, f"a task of the server: {name}", at_once=at_once) for name in runs},
+            {name: Kind(name, f"a task of the server: {name}", at_once=at_once) for name in runs} | dict(kinds or {}),
             self._begin,
             name=f"{socket.gethostname()}:{os.getpid()}",
             at_once=at_once,

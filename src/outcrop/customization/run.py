@@ -1,0 +1,256 @@
+"""An attempt at a customization job, on the server's loop: data, trainer, output, model."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from outcrop.batch.attempt import Attempt
+from outcrop.batch.refused import Refused, Stopped, told
+from outcrop.batch.rights import Rights
+from outcrop.batch.submitted import submitted
+from outcrop.context import Parts
+from outcrop.customization import folders, methods, trainer
+from outcrop.customization.bases import Base, Bases
+from outcrop.customization.data import Data
+from outcrop.customization.hyperparameters import METHOD, SEED, trainers
+from outcrop.customization.output import deliver_output
+from outcrop.customization.submitted import arn_of, moved
+from outcrop.errors import AccessDeniedException, ValidationException
+from outcrop.jobs import Job, Outcome, completed, failed, stopped
+from outcrop.models import custom
+from outcrop.objects.errors import ObjectsError
+from outcrop.store.database import Transaction
+from outcrop.tags import tags
+from outcrop.training.customizing.spec import Spec
+
+TIDY_SECONDS, TIDY_TRIES = 0.5, 120
+
+logger = logging.getLogger("outcrop.customization")
+
+
+class CustomizationRun:
+    """Calling it runs an attempt at a job. `follow` runs a trainer."""
+
+    def __init__(self, parts: Parts, follow: trainer.Follow = trainer.messages) -> None:
+        self._parts = parts
+        self._follow = follow
+        self._tidying: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, attempt: Attempt) -> Outcome:
+        await asyncio.to_thread(folders.sweep, self._parts.engines.home, self._parts.database)
+        run = _Run(self._parts, self._follow, attempt)
+        try:
+            return await run.whole()
+        except Stopped:
+            return stopped()
+        except (Refused, AccessDeniedException, ValidationException) as problem:
+            return failed(str(problem))
+        except ObjectsError as problem:
+            return failed(str(told(problem, attempt.job.input["request"]["outputDataConfig"]["s3Uri"])))
+        finally:
+            task = asyncio.create_task(self._tidy(attempt.job))
+            self._tidying.add(task)
+            task.add_done_callback(self._tidying.discard)
+
+    async def _tidy(self, job: Job) -> None:
+        """Training data stays no longer than it is needed; a job that goes on still needs it."""
+        for _ in range(TIDY_TRIES):
+            await asyncio.sleep(TIDY_SECONDS)
+            if await asyncio.to_thread(folders.has_ended, self._parts.database, job.account, job.region, job.id):
+                folder = folders.of_job(self._parts.engines.home, job.id)
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                return
+
+
+class _Run:
+    def __init__(self, parts: Parts, follow: trainer.Follow, attempt: Attempt) -> None:
+        self._parts = parts
+        self._follow = follow
+        self._attempt = attempt
+        self._job = attempt.job
+        self._given: Mapping[str, Any] = attempt.job.input["request"]
+        self._home = parts.engines.home
+        self._folder = folders.of_job(self._home, attempt.job.id)
+        self._state: dict[str, Any] = attempt.state or {}
+
+    async def whole(self) -> Outcome:
+        spec = await self._prepared()
+        result = await self._trained(spec)
+        await self._move("delivering", result=result)
+        await asyncio.to_thread(self._keep_files, result)
+        rights = Rights(self._parts.database, submitted(self._job))
+        await asyncio.to_thread(
+            deliver_output, self._objects, rights, self._given["outputDataConfig"]["s3Uri"], self._job.id, self._out
+        )
+        return completed({**self._kept(result), **_metrics(result)})
+
+    @property
+    def _out(self) -> Path:
+        return self._folder / "out"
+
+    @property
+    def _objects(self) -> Any:
+        return self._parts.objects.of(self._job.account)
+
+    async def _prepared(self) -> Path:
+        """The trainer's spec, with the data that it names; made once, so that a later attempt goes on with the same."""
+        path = self._folder / "spec.json"
+        if path.exists() and self._state.get("phase") != "validation":
+            return path
+        await self._move("validation")
+        base = await asyncio.to_thread(self._base)
+        rights = Rights(self._parts.database, submitted(self._job))
+        chosen = self._job.input["hyperparameters"]
+        percentage = int(chosen["evalPercentage"]) if "evalPercentage" in chosen else None
+        data = Data(self._objects, rights, self._given, self._folder / "data", lambda: self._attempt.stopping)
+        training, validation = await asyncio.to_thread(data.bring, percentage)
+        spec = Spec(
+            base=str(base.weights),
+            training=[str(one) for one in training],
+            validation=[str(one) for one in validation],
+            out=str(self._out),
+            kind=methods.chosen(self._given),
+            method=chosen[METHOD],
+            name=self._given["customModelName"],
+            seed=int(chosen[SEED]),
+            adapter=None if base.adapter is None else str(base.adapter),
+            merge=base.merge and chosen[METHOD] == "lora",
+            hyperparameters=trainers(chosen),
+        )
+        beside = path.with_suffix(".new")
+        beside.write_bytes(msgspec.json.encode(spec))
+        beside.replace(path)
+        self._attempt.log(f"{len(training)} files of training data, {len(validation)} of validation data")
+        return path
+
+    def _base(self) -> Base:
+        bases = Bases(self._parts.database, self._parts.catalogue, self._home)
+        return bases.find(self._job.account, self._job.region, self._given["baseModelIdentifier"])
+
+    async def _trained(self, spec: Path) -> dict[str, Any]:
+        """The trainer's result. Refused for data that it refuses."""
+        if self._state.get("phase") == "delivering":
+            return dict(self._state["result"])
+        log = self._home / "logs" / "customization" / f"{self._job.id}.log"
+        watched = asyncio.create_task(self._until_stopped())
+        try:
+            async with aclosing(self._follow(spec, log)) as said:
+                while True:
+                    next_ = asyncio.ensure_future(anext(said, None))
+                    await asyncio.wait({next_, watched}, return_when=asyncio.FIRST_COMPLETED)
+                    if watched.done():
+                        next_.cancel()
+                        await asyncio.gather(next_, return_exceptions=True)
+                        raise Stopped
+                    message = next_.result()
+                    if message is None:
+                        raise trainer.TrainerCrashed("the trainer said nothing of how it ended")
+                    if (result := await self._heard(message)) is not None:
+                        return result
+        finally:
+            watched.cancel()
+
+    async def _until_stopped(self) -> None:
+        while not self._attempt.stopping:
+            self._attempt.changed.clear()
+            await self._attempt.changed.wait()
+
+    async def _heard(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
+        match message["type"]:
+            case "phase":
+                phase = (
+                    message["name"] if message["name"] in ("data_processing", "training", "exporting") else "training"
+                )
+                await self._move(phase)
+            case "progress":
+                metrics = {name: message.get(name) for name in ("loss", "tokens_per_second", "epoch")}
+                self._attempt.progress(message["step"], message.get("steps"), metrics)
+            case "validation":
+                self._attempt.log(f"step {message['step']}: validation loss {message['loss']:.4f}")
+            case "line":
+                self._attempt.log(str(message["text"]))
+            case "invalid":
+                raise Refused("The data is invalid.\n" + "\n".join(map(str, message["problems"])))
+            case "failed":
+                raise Refused(f"The training failed. {message['reason']}")
+            case "done":
+                return dict(message["result"])
+        return None
+
+    async def _move(self, phase: str, **more: Any) -> None:
+        self._state = {**moved(self._state, phase, self._parts.clock()), **more}
+        await self._attempt.checkpoint(self._state)
+
+    def _keep_files(self, result: Mapping[str, Any]) -> None:
+        """What the model is served from, and what it can be trained further from. Done again after a crash."""
+        target = custom.folder(self._home, self._job.id)
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for name, file in (("adapter_gguf", "adapter.gguf"), ("adapter", "adapter")):
+            if result.get(name) and not result.get("folder"):
+                folders.link(Path(result[name]), target / file)
+        for name, file in (("model_gguf", "model.gguf"), ("folder", "model")):
+            if result.get(name):
+                folders.link(Path(result[name]), target / file)
+
+    def _kept(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        base = self._job.input["base"]
+        arn = custom.build_arn("custom", self._job.region, self._job.account, self._job.id, base["arn_name"])
+        adapted = bool(result.get("adapter_gguf")) and not result.get("folder")
+        file = "adapter.gguf" if adapted else "model.gguf" if result.get("model_gguf") else "model"
+        return {"model_arn": arn, "serving": "adapter" if adapted else "own", "file": file}
+
+
+def _metrics(result: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: result.get(name) for name in ("training_loss", "validation_losses", "steps", "tokens", "seconds")}
+
+
+def delivering(clock: Callable[[], datetime]) -> Callable[[Transaction, Job], None]:
+    """What is called in the transaction that completes a job: the custom model is there if and only if it completed."""
+
+    def deliver(transaction: Transaction, job: Job) -> None:
+        given, result, now = job.input["request"], job.result, clock()
+        model = custom.CustomModel(
+            id=job.id,
+            account=job.account,
+            region=job.region,
+            kind="custom",
+            name=given["customModelName"],
+            arn=result["model_arn"],
+            base_arn=job.input["base"]["arn"],
+            foundation=job.input["base"]["foundation"],
+            customization_type=given.get("customizationType", "FINE_TUNING"),
+            status="Active",
+            failure=None,
+            serving=result["serving"],
+            file=result["file"],
+            details={
+                "jobName": given["jobName"],
+                "jobArn": arn_of(job),
+                "hyperParameters": job.input["hyperparameters"],
+                "key": job.input.get("key"),
+                "training_loss": result["training_loss"],
+                "validation_losses": result["validation_losses"],
+                **{name: given[name] for name in _TOLD if name in given},
+            },
+            client_token=None,
+            request_hash=None,
+            created_at=now,
+            updated_at=now,
+        )
+        custom.add(transaction, model)
+        tags.add(transaction, model.arn, given.get("customModelTags", []))
+
+    return deliver
+
+
+_TOLD = ("trainingDataConfig", "validationDataConfig", "outputDataConfig", "customizationConfig")
