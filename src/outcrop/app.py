@@ -33,6 +33,8 @@ from outcrop.engines.admission import ask_as
 from outcrop.engines.cores import usable_cores
 from outcrop.engines.pool import Engines
 from outcrop.errors import AwsError, NotBuiltException
+from outcrop.evaluation.jobs import EVALUATION
+from outcrop.evaluation.jobs.run import WAITING, EvaluationRun
 from outcrop.health import health
 from outcrop.identity import sts
 from outcrop.identity.access import Access
@@ -86,6 +88,7 @@ def handlers() -> Mapping[tuple[str, str], Handler]:
     import outcrop.batch.async_operations
     import outcrop.batch.operations
     import outcrop.data_retention.operations
+    import outcrop.evaluation.jobs.operations
     import outcrop.inference.operations
     import outcrop.invocation_logs.operations
     import outcrop.model_import.operations
@@ -174,6 +177,13 @@ class App:
                 IMPORT: ImportRun(self.parts),
             },
             at_once=settings.batch.at_once,
+            clock=self.parts.clock,
+        )
+        # Jobs that wait for people take no place of those that ask models, and there may be many.
+        self.evaluation = BatchService(
+            database,
+            {EVALUATION: EvaluationRun(self.parts, operations)},
+            at_once=WAITING if settings.evaluation.at_once else 0,
             clock=self.parts.clock,
         )
         self.compatible = Routes()
@@ -338,12 +348,14 @@ class App:
                 await self.parts.engines.prewarm()
                 self.jobs.start()
                 self.batch.start()
+                self.evaluation.start()
                 if self.parts.quotas is not None:
                     self.parts.quotas.start()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await asyncio.to_thread(self.jobs.close)
                 await asyncio.to_thread(self.batch.close)
+                await asyncio.to_thread(self.evaluation.close)
                 await self.parts.engines.close()
                 if self.parts.quotas is not None:
                     await self.parts.quotas.close()

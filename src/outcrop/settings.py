@@ -330,6 +330,44 @@ class BatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("at_once and least_records are 0 or more, in_flight 1 or more")
 
 
+class EvaluationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Evaluation jobs, which run inside the server.
+
+    `at_once`: how many of them ask models at a time on this server; 0 leaves them to other servers. `datasets` is a folder
+    with the operator's copies of Bedrock's built-in datasets (`BoolQ.jsonl`), `data` one with the benchmarks that
+    `outcrop evaluate` knows. `embedding_model` is the id of a model of this server that matches sentences for
+    Summarization; `toxicity_model` a Hugging Face text-classification folder, and `toxicity_python` an interpreter that has
+    torch and transformers, if not Outcrop's own. `judged_twice`: for how many records of a dataset a judge is asked again
+    with its scale turned round, to see how far it agrees with itself. `keep_hours`: how long answers are kept for jobs
+    that ask the same again.
+    """
+
+    at_once: int = 2
+    datasets: str | None = None
+    data: str | None = None
+    embedding_model: str | None = None
+    toxicity_model: str | None = None
+    toxicity_python: str | None = None
+    judged_twice: int = 20
+    keep_hours: float = 168.0
+
+    def __post_init__(self) -> None:
+        if self.at_once < 0 or self.judged_twice < 0 or self.keep_hours < 0:
+            raise ValueError("at_once, judged_twice and keep_hours are 0 or more")
+
+
+class CustomizationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Customization jobs, whose trainers this server starts. `at_once`: how many train at a time; 0 leaves them to other
+    servers.
+    """
+
+    at_once: int = 1
+
+    def __post_init__(self) -> None:
+        if self.at_once < 0:
+            raise ValueError("at_once is 0 or more")
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`aliases` maps an id or a pattern with `*` (`anthropic.*`) to a catalogue id; the longest matching pattern wins.
 
@@ -349,6 +387,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     encryption: EncryptionSettings = EncryptionSettings()
     jobs: JobSettings = JobSettings()
     batch: BatchSettings = BatchSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     house_model: bool = True
     models: tuple[ModelSpec, ...] = ()
     aliases: dict[str, str] = {}

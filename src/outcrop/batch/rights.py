@@ -28,6 +28,13 @@ class Rights:
         """AccessDeniedException, in AWS's words, if the job may not do that with that object or bucket."""
         at = parse(uri)
         resource = f"arn:aws:s3:::{at.bucket}" if action == LIST else f"arn:aws:s3:::{at.bucket}/{at.key}"
+        self._check(action, resource)
+
+    def check_model(self, action: str, arn: str) -> None:
+        """The same of a model."""
+        self._check(action, arn)
+
+    def _check(self, action: str, resource: str) -> None:
         decision = self._access.decide(self._principal, action, resource, self._keys)
         if not decision.allowed:
             raise refusal(self._principal, action, resource, decision)

@@ -1,8 +1,8 @@
 """The data retention mode of an account and region, and what goes when it becomes `none`.
 
-Kept by Outcrop are the responses of OpenAI's interface that were to be stored, and what ended jobs said. All else that
-holds an account's words is in its own buckets, by its own wish. The modes other than `none` differ in whom the data may
-be shown to; Outcrop shows it to nobody, so here they are one.
+Kept by Outcrop are the responses of OpenAI's interface that were to be stored, what evaluation jobs were answered, and
+what ended jobs said. All else that holds an account's words is in its own buckets, by its own wish. The modes other than
+`none` differ in whom the data may be shown to; Outcrop shows it to nobody, so here they are one.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def put(transaction: Transaction, account: str, region: str, mode: str, now: dat
     )
     if mode == NONE:
         transaction.execute("DELETE FROM responses WHERE account_id = ? AND region = ?", account, region)
+        transaction.execute("DELETE FROM evaluation_answers WHERE account_id = ? AND region = ?", account, region)
         transaction.execute(
             "DELETE FROM job_lines WHERE job_id IN "
             "(SELECT id FROM jobs WHERE account_id = ? AND region = ? AND ended_at IS NOT NULL)",

@@ -31,6 +31,7 @@ COLUMNS = (
     *(Column("jobs", name, ("id",), f"jobs {{}} {name}") for name in ("input", "state", "result", "reason", "problem")),
     Column("job_lines", "line", ("job_id", "fence", "number"), "job_lines {} {} {}"),
     *(Column("responses", name, ("id",), f"responses {{}} {name}") for name in ("input", "response")),
+    Column("evaluation_answers", "answer", ("account_id", "region", "key"), "evaluation_answers {} {} {}"),
 )
 
 

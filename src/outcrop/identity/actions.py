@@ -73,6 +73,7 @@ _BY_OPERATION: Mapping[str, tuple[str, ...]] = {
     "DeleteCustomModel": ("custom-model modelIdentifier",),
     "GetImportedModel": ("imported-model modelIdentifier",),
     "DeleteImportedModel": ("imported-model modelIdentifier",),
+    "CreateEvaluationJob": ("evaluation-job *",),
     "GetEvaluationJob": ("evaluation-job jobIdentifier",),
     "StopEvaluationJob": ("evaluation-job jobIdentifier",),
     "BatchDeleteEvaluationJob": ("evaluation-job jobIdentifiers",),

@@ -1,0 +1,107 @@
+"""What the scores of a data set come to, for people and programs: `outcrop/summary.json`, `report.md`, `report.html`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+from outcrop.evaluation.jobs.plan import ACCURACY, ROBUSTNESS, DatasetPlan, ModelPlan
+from outcrop.evaluation.jobs.scored import Score, Scored
+from outcrop.evaluation.metrics import accuracy, robustness
+from outcrop.evaluation.metrics.agreement import Agreement, agreement
+from outcrop.evaluation.statistics import Value, estimate
+
+
+def summary(dataset: DatasetPlan, model: ModelPlan, rows: Sequence[Scored], metrics: Sequence[str]) -> dict[str, Any]:
+    failed = [row for row in rows if row.failure is not None]
+    return {
+        "taskType": dataset.task,
+        "dataset": dataset.name,
+        "model": model.name,
+        "records": len(rows),
+        "answered": len(rows) - len(failed),
+        "failures": [{"line": row.record.line, "reason": row.failure} for row in failed],
+        "inputTokens": sum(row.input_tokens for row in rows),
+        "outputTokens": sum(row.output_tokens for row in rows),
+        "metrics": {name: metric(name, dataset, rows) for name in metrics},
+    }
+
+
+def metric(name: str, dataset: DatasetPlan, rows: Sequence[Scored]) -> dict[str, Any]:
+    """Records without a score are counted by the reason that they have none; they are no zeros."""
+    scores = [(row, score) for row in rows for score in row.scores if score.metric == name]
+    numbers = [(row, float(score.result)) for row, score in scores if isinstance(score.result, int | float)]
+    texts = Counter(score.result for _, score in scores if isinstance(score.result, str))
+    absent = Counter(score.absent or "" for _, score in scores if score.result is None)
+    absent.update("The model gave no answer." for row in rows if row.failure is not None)
+    found: dict[str, Any] = {"computed": title(name, dataset), "n": len(numbers) + texts.total()}
+    found |= _mean(name, dataset, numbers)
+    if texts:
+        found["counts"] = dict(texts)
+    if name == ACCURACY and (exact := [s.also["exactMatch"] for _, s in scores if "exactMatch" in s.also]):
+        found["exactMatch"] = sum(map(float, map(str, exact))) / len(exact)
+    found["absent"] = absent.total()
+    found["whyAbsent"] = dict(absent)
+    if agreed := _agreements(scores):
+        found["agreement"] = agreed
+    return found
+
+
+def title(name: str, dataset: DatasetPlan) -> str:
+    if name == ACCURACY and dataset.task in accuracy.ACCURACY:
+        return accuracy.ACCURACY[dataset.task].title
+    if name == ROBUSTNESS and dataset.task in accuracy.ACCURACY:
+        base = accuracy.ACCURACY[dataset.task].title
+        return (
+            "word error rate, per cent" if dataset.task == accuracy.GENERATION else f"change of {base}, per cent of it"
+        )
+    return name.removeprefix("Builtin.")
+
+
+def _mean(name: str, dataset: DatasetPlan, numbers: Sequence[tuple[Scored, float]]) -> dict[str, Any]:
+    if not numbers:
+        return {}
+    values = [value for _, value in numbers]
+    if all(0 <= value <= 1 for value in values) and name != ROBUSTNESS:
+        found = estimate([Value(str(row.record.line), str(row.record.line), value) for row, value in numbers])
+        assert found is not None
+        return {"mean": found.mean, "standardError": found.error, "low": found.low, "high": found.high}
+    if name == ROBUSTNESS and dataset.task != accuracy.GENERATION:
+        # Bedrock's figure is that of the whole set, where no record's score of 0 stands in the way.
+        return {"mean": _robustness([row for row, _ in numbers]), "meanOfRecords": fmean(values)}
+    error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return {"mean": fmean(values), "standardError": error}
+
+
+def _robustness(rows: Sequence[Scored]) -> float | None:
+    found = [score.also for row in rows for score in row.scores if score.metric == ROBUSTNESS and "score" in score.also]
+    whole = [float(str(also["score"])) for also in found]
+    others = [[float(n) for n in dict(also["perturbed"]).values()] for also in found]  # type: ignore[call-overload]  # programmatic.py wrote it
+    return robustness.change_of_all(whole, others)
+
+
+def _agreements(scores: Sequence[tuple[Scored, Score]]) -> dict[str, Any]:
+    """With itself, asked again with the scale turned round, and with the people who labelled the records."""
+    found = {}
+    itself = [(score.result, _second(score)) for _, score in scores]
+    people = [(score.result, row.record.labels.get(score.metric)) for row, score in scores]
+    for who, pairs in (("itself", itself), ("people", people)):
+        if (one := _agreement(pairs)) is not None:
+            found[who] = {"n": one.n, "share": one.share, "kappa": one.kappa, "weightedKappa": one.weighted}
+    return found
+
+
+def _second(score: Score) -> object:
+    again = score.also.get("second")
+    return again["result"] if isinstance(again, dict) else None
+
+
+def _agreement(pairs: Sequence[tuple[object, object]]) -> Agreement | None:
+    both = [(float(one), float(other)) for one, other in pairs if _number(one) and _number(other)]  # type: ignore[arg-type]  # _number knows
+    return agreement([one for one, _ in both], [other for _, other in both])
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float)
