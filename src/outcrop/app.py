@@ -28,6 +28,7 @@ from outcrop.call import Call, body_hash, model_named
 from outcrop.compatible.endpoint import Asking, Endpoint, unauthenticated
 from outcrop.compatible.routes import Routes
 from outcrop.context import Context, Parts
+from outcrop.customization.service import service as customization_service
 from outcrop.engines import attempts
 from outcrop.engines.admission import ask_as
 from outcrop.engines.cores import usable_cores
@@ -87,6 +88,7 @@ def handlers() -> Mapping[tuple[str, str], Handler]:
     """Every operation that is built. The rooms are listed here and nowhere else."""
     import outcrop.batch.async_operations
     import outcrop.batch.operations
+    import outcrop.customization.operations
     import outcrop.data_retention.operations
     import outcrop.evaluation.jobs.operations
     import outcrop.inference.operations
@@ -186,6 +188,7 @@ class App:
             at_once=WAITING if settings.evaluation.at_once else 0,
             clock=self.parts.clock,
         )
+        self.customization = customization_service(self.parts)
         self.compatible = Routes()
         delivery = Delivery(self.parts.objects.of, self.parts.clock)
         self.invocations = Invocations(Configurations(database), delivery)
@@ -348,6 +351,7 @@ class App:
                 await self.parts.engines.prewarm()
                 self.jobs.start()
                 self.batch.start()
+                self.customization.start()
                 self.evaluation.start()
                 if self.parts.quotas is not None:
                     self.parts.quotas.start()
@@ -355,6 +359,7 @@ class App:
             elif message["type"] == "lifespan.shutdown":
                 await asyncio.to_thread(self.jobs.close)
                 await asyncio.to_thread(self.batch.close)
+                await asyncio.to_thread(self.customization.close)
                 await asyncio.to_thread(self.evaluation.close)
                 await self.parts.engines.close()
                 if self.parts.quotas is not None:

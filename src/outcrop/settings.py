@@ -386,6 +386,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audit: AuditSettings = AuditSettings()
     encryption: EncryptionSettings = EncryptionSettings()
     jobs: JobSettings = JobSettings()
+    customization: CustomizationSettings = CustomizationSettings()
     batch: BatchSettings = BatchSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     house_model: bool = True
