@@ -270,7 +270,7 @@ def _other_key(members: dict[str, bytes]) -> None:
 
 
 DAMAGE: list[tuple[str, Callable[[dict[str, bytes]], None]]] = [
-    ("newer version", _manifest(format=2)),
+    ("newer version", _manifest(format=3)),
     ("newer version", _manifest(schema=9999)),
     ("no backup, or is damaged", _without("manifest.json")),
     ("no backup, or is damaged", _without("tables/users.jsonl")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from outcrop.serve.announced import running
 from outcrop.settings import SettingsError, database_of, home
 
 if TYPE_CHECKING:
+    from outcrop.store.archive import Manifest
     from outcrop.store.database import Database
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -22,12 +23,16 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--with-key", is_flag=True, help="Put the key file in: whoever has the backup has all secrets then.")
-def backup(file: Path, with_key: bool) -> None:
-    """Write the database to the new FILE, while a server runs or not.
+@click.option("--without-objects", is_flag=True, help="Leave out what is in buckets of the data folder.")
+@click.option("--without-audit", is_flag=True, help="Leave out the audit trail.")
+def backup(file: Path, with_key: bool, without_objects: bool, without_audit: bool) -> None:
+    """Write the database, the objects of the data folder and the audit trail to the new FILE.
 
-    It can be restored into SQLite and PostgreSQL alike.
+    A server may run and write meanwhile: the backup is of one moment. It can be restored into SQLite and PostgreSQL alike.
     """
+    from outcrop.audit.copying import TrailFiles
     from outcrop.identity.keyring import Keyring
+    from outcrop.objects.local.held import HeldObjects
     from outcrop.store import archive
     from outcrop.store.keyfile import Vault
 
@@ -38,24 +43,37 @@ def backup(file: Path, with_key: bool) -> None:
         vault = Vault.open(home())
         # A backup that names the wrong key file would be refused with the right one.
         Keyring(database, vault).newest_access_key()
-        made = archive.backup(database, vault, file, with_key=with_key)
-    click.echo(f"{file} holds {made.rows} rows of {len(made.tables)} tables of {database.name}.")
+        contents: list[archive.Contents] = []
+        contents += [] if without_objects else [HeldObjects(home() / "objects")]
+        contents += [] if without_audit else [TrailFiles(home() / "audit")]
+        with _progress("Backing up") as (total, progress):
+            made = archive.backup(
+                database, vault, file, with_key=with_key, contents=contents, total=total, progress=progress
+            )
+    click.echo(f"{file} holds {made.rows} rows of {len(made.tables)} tables of {database.name}{_files(made)}.")
+    for name, one in made.folders.items():
+        if one.absent:
+            click.secho(
+                f"{one.absent} files of {name} that the database names are not in {home() / name}: they are with another "
+                "server, or lost. They are not in the backup.",
+                fg="red",
+            )
     if with_key:
         click.echo("The key file is in it: whoever has this file has all secrets that are stored.")
     else:
         click.echo(f"The key file is not in it. Keep a copy of {key} elsewhere: the stored secrets open with it only.")
-    click.echo(
-        f"Settings, certificates, models, objects and the audit trail are files in {home()}: copy them as files."
-    )
+    click.echo(f"Settings, certificates and models are files in {home()}: copy them as files.")
 
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.option("--replace", is_flag=True, help="Throw away what the database holds.")
+@click.option(
+    "--replace", is_flag=True, help="Throw away what the database holds; set files that are in the way aside."
+)
 def restore(file: Path, replace: bool) -> None:
-    """Put the backup FILE into the database that the settings name, SQLite or PostgreSQL.
+    """Put the backup FILE into the database that the settings name, SQLite or PostgreSQL, and its files into the data folder.
 
-    It must be empty and its server stopped. Either all of the backup is there afterwards or nothing was changed.
+    Both must be empty and the server stopped. Either all of the backup is there afterwards or nothing was changed.
     """
     from outcrop.store import archive
 
@@ -63,10 +81,11 @@ def restore(file: Path, replace: bool) -> None:
         raise click.ClickException(
             f"A server runs on {server.url} with this data (process {server.pid}). Stop it first."
         )
-    with _opened(up_to_date=False) as database:
-        restored = archive.restore(database, home(), file, replace=replace)
+    with _opened(up_to_date=False) as database, _progress("Restoring") as (total, progress):
+        restored = archive.restore(database, home(), file, replace=replace, total=total, progress=progress)
     click.echo(
-        f"{database.name} holds {restored.rows} rows of {len(restored.tables)} tables, as they were at {restored.created_at}."
+        f"{database.name} holds {restored.rows} rows of {len(restored.tables)} tables{_files(restored)}, as they were at "
+        f"{restored.created_at}."
     )
     key = home() / "key"
     if not key.exists():
@@ -75,6 +94,23 @@ def restore(file: Path, replace: bool) -> None:
             "the stored secrets open with it only.",
             fg="red",
         )
+
+
+def _files(manifest: Manifest) -> str:
+    return "".join(f", {one.files} files of {name}" for name, one in manifest.folders.items())
+
+
+@contextlib.contextmanager
+def _progress(doing: str) -> Iterator[tuple[Callable[[int], None], Callable[[int], None]]]:
+    """A bar of bytes on standard error, where a person looks at it: what to tell the total, and what is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(doing, total=None)
+        yield (lambda total: bar.update(task, total=total)), (lambda done: bar.advance(task, done))
 
 
 @contextlib.contextmanager
