@@ -51,18 +51,24 @@ def list_(kind: str | None, statuses: tuple[Status, ...], limit: int, as_json: b
 @click.argument("name", metavar="JOB")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def show(name: str, as_json: bool) -> None:
-    """Show all of the job with the id or name JOB, and the last lines that it said."""
+    """Show all of the job with the id or name JOB, the last lines that it said, and what it printed if it crashed."""
+    from outcrop.jobs.processes import printed_by
+    from outcrop.settings import home
+
     with _opened() as database:
         job = _only(database, name)
         said = queue.last_lines(database, job.id, SHOWN_LINES)
+        printed = printed_by(home() / "logs" / "jobs", job, database.seals)
     if as_json:
-        click.echo(json.dumps({**_members(job), "lines": [line.text for line in said]}, indent=1))
+        click.echo(json.dumps({**_members(job), "lines": [line.text for line in said], "printed": printed}, indent=1))
         return
     for key, value in _members(job).items():
         if value not in (None, {}):
             click.echo(f"{key}: {value if isinstance(value, str) else json.dumps(value)}")
     for line in said:
         click.echo(_said(line))
+    if printed:
+        click.echo(f"Its process printed, at last:\n{printed.rstrip()}")
 
 
 @jobs.command()

@@ -178,7 +178,7 @@ class Keys:
         """The key that a sealed text names, whatever its state. NoSuchKey."""
         return self._key(envelope.parsed(text, place).key_id)
 
-    def seal(self, transaction: Transaction, account: str, region: str, text: str, place: str) -> str:
+    def seal(self, transaction: Transaction | None, account: str, region: str, text: str, place: str) -> str:
         if not self.enabled:
             return text
         key = self.default(account, region, transaction)

@@ -53,7 +53,7 @@ class Service:
         """Nothing is started where no room has jobs, or the settings leave them to other servers."""
         if not self._kinds or self._at_once == 0:
             return
-        self._processes = processes = Processes(self._logs, self._timing.lease)
+        self._processes = processes = Processes(self._logs, self._timing.lease, self._database.seals)
         supervisor = Supervisor(
             self._database,
             self._kinds,

@@ -209,7 +209,8 @@ class Supervisor:
         claims.say(transaction, hold, list(attempt.lines))
         outcome = attempt.ending if isinstance(attempt.ending, Outcome) else self._given_up(attempt, attempt.ending)
         if outcome is None:
-            logger.warning("job %s crashed: %s", attempt.job.id, attempt.ending)
+            # How, may quote what it was given, which is encrypted elsewhere.
+            logger.warning("job %s crashed: see outcrop jobs show %s", attempt.job.id, attempt.job.id)
             not_before = now + self._backoff(attempt.crashes)
             return claims.release(transaction, hold, now, not_before, attempt.crashes + 1, str(attempt.ending))
         settled = claims.settle(transaction, hold, outcome, now)

@@ -22,10 +22,10 @@ class Damaged(Exception):
 
 
 class Seals(Protocol):
-    def seal(self, transaction: Transaction, account: str, region: str, text: str, place: str) -> str:
+    def seal(self, transaction: Transaction | None, account: str, region: str, text: str, place: str) -> str:
         """The text as it is stored for an account. It opens again only with the same `place`, which names row and column.
 
-        Unreadable if the account's key is disabled.
+        In the transaction that writes it, if there is one. Unreadable if the account's key is disabled.
         """
 
     def open(self, text: str, place: str) -> str:
