@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,12 +110,23 @@ class Customizing:
         raise AssertionError(f"{found}\n{self.server.log[-3000:]}")
 
 
-def connect(server: Server, bucket: str = "customizing", key: Any = None, region: str = "us-east-1") -> Customizing:
-    """With the bucket made, if it is not there."""
+def outcrop(server: Server, *arguments: str) -> Any:
+    """What a command of ours says as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "outcrop", *arguments, "--json"],
+        env=dict(server.environment), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def connect(
+    server: Server, bucket: str = "customizing", key: Mapping[str, str] | None = None, region: str = "us-east-1"
+) -> Customizing:
+    """With the bucket made, if it is not there. `key`: of a user, as our commands show it; none: the administrator's."""
     environment = server.environment
     session = boto3.Session(
-        key.id if key else environment["AWS_ACCESS_KEY_ID"],
-        key.secret if key else environment["AWS_SECRET_ACCESS_KEY"],
+        key["AccessKeyId"] if key else environment["AWS_ACCESS_KEY_ID"],
+        key["SecretAccessKey"] if key else environment["AWS_SECRET_ACCESS_KEY"],
         region_name=region,
     )
     # What a client would refuse by itself is sent.
