@@ -49,3 +49,15 @@ def recipe_file(tmp_path: Path) -> Path:
     file = tmp_path / "tiny.toml"
     file.write_text(RECIPE)
     return file
+
+
+@pytest.fixture(scope="session")
+def unfinished(tokenizer: Tokenizer) -> list[int]:
+    """Tokens that are part of a character: llama.cpp keeps to itself what it thought of them."""
+    return [number for number in range(tokenizer.get_vocab_size()) if "\ufffd" in tokenizer.decode([number])]
+
+
+@pytest.fixture(scope="session")
+def barred(tokenizer: Tokenizer, unfinished: list[int]) -> list[int]:
+    """With the ends of texts and turns: what is not taken where the best token is asked for."""
+    return [*unfinished, *(tokenizer.token_to_id(text) for text in ("<|endoftext|>", "<|im_end|>"))]

@@ -5,6 +5,7 @@ With biases on q, k and v it is Qwen2, with norms on q and k Qwen3.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +85,20 @@ def within_documents(documents: Tensor) -> Tensor:
     return ((documents[:, :, None] == documents[:, None, :]) & past)[:, None]
 
 
+class LayerCache:
+    """Keys and values (B, heads, T, head_dim) of what a layer has seen."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[Tensor, Tensor] | None = None
+
+    def extended(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """With those of new positions behind them."""
+        if self._seen is not None:
+            keys, values = (torch.cat(pair, dim=2) for pair in zip(self._seen, (keys, values), strict=True))
+        self._seen = keys, values
+        return keys, values
+
+
 class Attention(nn.Module):
     def __init__(self, c: ModelConfig) -> None:
         super().__init__()
@@ -96,7 +111,9 @@ class Attention(nn.Module):
             self.q_norm = nn.RMSNorm(c.head_dim, eps=c.norm_eps)
             self.k_norm = nn.RMSNorm(c.head_dim, eps=c.norm_eps)
 
-    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(
+        self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor | None, cache: LayerCache | None = None
+    ) -> Tensor:
         batch, length, _ = x.shape
         q = self.q_proj(x).view(batch, length, self.c.heads, -1)
         k = self.k_proj(x).view(batch, length, self.c.kv_heads, -1)
@@ -105,9 +122,12 @@ class Attention(nn.Module):
             q, k = self.q_norm(q), self.k_norm(k)
         q, k = rotate(q.transpose(1, 2), cosine, sine), rotate(k.transpose(1, 2), cosine, sine)
         # Under autocast rotation leaves float32, and attention wants one type.
+        q, k = q.to(v.dtype), k.to(v.dtype)
+        if cache is not None:
+            k, v = cache.extended(k, v)
         out = F.scaled_dot_product_attention(
-            q.to(v.dtype),
-            k.to(v.dtype),
+            q,
+            k,
             v,
             attn_mask=mask,
             is_causal=mask is None,
@@ -137,8 +157,10 @@ class Layer(nn.Module):
         self.post_attention_layernorm = nn.RMSNorm(c.hidden_size, eps=c.norm_eps)
         self.mlp = MLP(c)
 
-    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor | None) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), cosine, sine, mask)
+    def forward(
+        self, x: Tensor, cosine: Tensor, sine: Tensor, mask: Tensor | None, cache: LayerCache | None = None
+    ) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cosine, sine, mask, cache)
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out
 
@@ -179,20 +201,23 @@ class Decoder(nn.Module):
         documents: Tensor | None = None,
         positions: Tensor | None = None,
         wanted: Tensor | None = None,
+        caches: Sequence[LayerCache] | None = None,
+        seen: Tensor | None = None,
     ) -> Tensor:
         """`ids` (B, T) -> logits (B, T, V); with `wanted` (B, T), a mask, only there: (N, V).
 
-        `documents` (B, T) numbers the documents that share a row, `positions` (B, T) counts within each.
+        `documents` (B, T) numbers the documents that share a row, `positions` (B, T) counts within each. `caches`, one for
+        each layer, hold what came before the T new positions; `seen` (B, 1, T, S) then says which of all each one sees.
         """
         if positions is None:
             positions = torch.arange(ids.shape[1], device=ids.device)
         cosine, sine = rotary(positions, self.config)
         if positions.ndim == 2:
             cosine, sine = cosine[:, None], sine[:, None]
-        mask = None if documents is None else within_documents(documents)
+        mask = seen if documents is None else within_documents(documents)
         x = self.model.embed_tokens(ids)
-        for layer in self.model.layers:
-            x = layer(x, cosine, sine, mask)
+        for number, layer in enumerate(self.model.layers):
+            x = layer(x, cosine, sine, mask, None if caches is None else caches[number])
         hidden = self.model.norm(x if wanted is None else x[wanted])
         head = self.model.embed_tokens if self.config.tied else self.lm_head
         return F.linear(hidden, head.weight)

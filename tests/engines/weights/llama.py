@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,12 @@ def ask(file: Path, home: Path, *questions: tuple[str, dict[str, Any]], adapter:
     async def asked() -> list[Any]:
         spec = ModelSpec(id="judged", engine="llamacpp", path=str(file), context_tokens=256, slots=1, threads=1)
         engine = LlamaCpp(spec, EngineSettings(), home)
+        if adapter is not None:
+            engine.adapt("adapter", adapter)
         try:
-            http = await engine._current.started()
-            return [await http.post(path, body) for path, body in questions]
+            async with engine._using(None if adapter is None else "adapter") as (http, lora):
+                chosen = {} if lora is None else {"lora": lora}
+                return [await http.post(path, {**body, **chosen}) for path, body in questions]
         finally:
             await engine.close()
 
@@ -35,18 +38,19 @@ def tokenize(text: str) -> tuple[str, dict[str, Any]]:
     return "//tokenize", {"content": text, "add_special": False, "parse_special": True}
 
 
-def greedy(prompt: Sequence[int], count: int) -> tuple[str, dict[str, Any]]:
-    """A question for `count` greedy tokens, each with the 5 most probable tokens' log-probabilities."""
+def greedy(prompt: Sequence[int], count: int, unfinished: Iterable[int] = UNFINISHED) -> tuple[str, dict[str, Any]]:
+    """A question for `count` greedy tokens, none of them `unfinished`, each with the 5 most probable tokens' log-probabilities."""
     body = {"prompt": list(prompt), "n_predict": count, "temperature": 0, "n_probs": 5, "ignore_eos": True}
-    body |= {"cache_prompt": False, "return_tokens": True, "logit_bias": [[token, False] for token in UNFINISHED]}
+    body |= {"cache_prompt": False, "return_tokens": True, "logit_bias": [[token, False] for token in unfinished]}
     return "//completion", body
 
 
-def assert_computes(answer: Any, expected: Any, within: float) -> None:
+def assert_computes(answer: Any, expected: Any, within: float, barred: Iterable[int] = (*ENDS, *UNFINISHED)) -> None:
     """`expected` are log-probabilities (step, token). Every step's token is as good as the best that may be, its odds equal."""
+    never = set(barred)
     for row, token, step in zip(expected, answer["tokens"], answer["completion_probabilities"], strict=True):
         assert step["id"] == token
-        best = max(float(odds) for i, odds in enumerate(row) if i not in ENDS and i not in UNFINISHED)
+        best = max(float(odds) for i, odds in enumerate(row) if i not in never)
         assert float(row[token]) >= best - within
         for top in step["top_logprobs"]:
             assert abs(top["logprob"] - float(row[top["id"]])) < within

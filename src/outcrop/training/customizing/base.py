@@ -160,8 +160,9 @@ def _from_gguf(path: Path) -> Base:
         heads,
         known.get("llama.attention.head_count_kv", heads),
         known["llama.context_length"],
-        known.get("llama.rope.freq_base", 10000.0),
-        known["llama.attention.layer_norm_rms_epsilon"],
+        float(known.get("llama.rope.freq_base", 10000.0)),
+        # GGUF keeps it in float32.
+        float(f"{known['llama.attention.layer_norm_rms_epsilon']:.6g}"),
         known.get("llama.attention.key_length", 0),
         tied="output.weight" not in names,
         qkv_bias="blk.0.attn_q.bias" in names,

@@ -1,0 +1,45 @@
+"""Two processes under torchrun train as one does, and resume exactly: FSDP2 on gloo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("tokenizers")
+pytest.importorskip("gguf")
+
+import torch
+
+from outcrop.training.customizing import base as bases
+from tests.training.customizing.conftest import Trainer, losses, trained
+from tests.training.customizing.test_customize import tiny_run
+
+METRICS = "step_wise_training_metrics.csv"
+
+
+def torchrun(spec: Path) -> Trainer:
+    return Trainer(spec, "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "-m")
+
+
+@pytest.mark.parametrize(("method", "optimizer"), [("lora", "adamw"), ("full", "muon")])
+def test_two_processes_train_as_one(tmp_path: Path, tiny_base: Path, method: str, optimizer: str) -> None:
+    hyper = {"batch_tokens": 128, "optimizer": optimizer}
+    alone = tiny_run(tmp_path / "alone", tiny_base, method=method, hyperparameters=hyper)
+    result = trained(alone)[-1]["result"]
+    together = tiny_run(tmp_path / "together", tiny_base, method=method, hyperparameters=hyper)
+    first = torchrun(together)
+    first.kill_at(7)
+    status, told = torchrun(together).finish()
+    assert status == 0, told[-1:]
+    assert next(message["step"] for message in told if message["type"] == "progress") in (7, 8)
+    for file in (METRICS, "validation_metrics.csv"):
+        pairs = zip(losses(together.parent / "out" / file), losses(alone.parent / "out" / file), strict=True)
+        for ours, theirs in pairs:
+            assert ours[:2] == theirs[:2]
+            assert ours[2] == pytest.approx(theirs[2], rel=1e-3)
+    if method == "full":
+        ours, theirs = bases.load(Path(told[-1]["result"]["folder"])), bases.load(Path(result["folder"]))
+        for name, weight in theirs.weights().items():
+            assert torch.allclose(ours.weights()[name], weight, atol=2e-2), name
