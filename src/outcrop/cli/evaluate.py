@@ -115,19 +115,27 @@ def run(
     required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
 )
-def compare(folders: tuple[Path, ...]) -> None:
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Write the results of all into this folder."
+)
+@click.option("--yes", is_flag=True, help="Replace earlier results there without being asked.")
+def compare(folders: tuple[Path, ...], out: Path | None, yes: bool) -> None:
     """Compare the models whose results are in the FOLDERs, pair by pair, on the items that both were asked."""
     from outcrop.evaluation.comparing import merged
     from outcrop.evaluation.item import EvaluationError
     from outcrop.evaluation.results import Results
 
     try:
+        if out is not None:
+            _check_folder(out, yes)
         several = {str(folder): Results.read(folder) for folder in dict.fromkeys(folders)}
     except EvaluationError as problem:
         raise click.ClickException(str(problem)) from None
     results = merged(several)
     if len(results.models()) < 2:
         raise click.ClickException("There is one model in the results, and two are needed to compare.")
+    if out is not None:
+        _write(results, out)
     _show(results)
 
 
@@ -262,10 +270,16 @@ class _Bar:
 
 
 def _write(results: Results, folder: Path) -> None:
+    from outcrop.evaluation.item import EvaluationError
+    from outcrop.evaluation.report.page import write_html
     from outcrop.evaluation.summary import markdown
 
     results.write(folder)
     (folder / "summary.md").write_text(markdown(results), encoding="utf-8")
+    try:
+        write_html(results, folder / "report.html")
+    except EvaluationError as problem:
+        click.echo(f"There is no report.html: {problem}", err=True)
 
 
 def _show(results: Results) -> None:

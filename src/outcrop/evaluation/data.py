@@ -28,18 +28,20 @@ def files(folder: Path, pattern: str) -> list[Path]:
     return found
 
 
-def json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Of a file that may be compressed, or may be one JSON array."""
+def json_lines(path: Path, *needed: str) -> Iterator[dict[str, Any]]:
+    """Of a file that may be compressed, or may be one JSON array. Each has the `needed` keys, or EvaluationError is raised."""
     try:
         body = path.read_bytes()
         text = (gzip.decompress(body) if path.suffix == ".gz" else body).decode("utf-8")
-        if text.lstrip().startswith("["):
-            yield from json.loads(text)
-        else:
-            # Not splitlines: texts of benchmarks hold line separators that are none of JSON lines.
-            yield from (json.loads(line) for line in text.split("\n") if line.strip())
+        # Not splitlines: texts of benchmarks hold line separators that are none of JSON lines.
+        lines = [line for line in text.split("\n") if line.strip()]
+        rows = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in lines]
     except (OSError, EOFError, ValueError) as problem:
         raise EvaluationError(f"{path} cannot be read: {problem}") from None
+    for number, row in enumerate(rows, 1):
+        if missing := [key for key in needed if not isinstance(row, dict) or key not in row]:
+            raise EvaluationError(f"Row {number} of {path} has no {missing[0]}.")
+        yield row
 
 
 def csv_rows(path: Path) -> list[list[str]]:

@@ -64,7 +64,7 @@ def load(folder: Path, options: Options) -> list[Item]:
     """`test.jsonl` of the published data."""
     shots = shots_of(len(EXAMPLES), options)
     head = "".join(f"Q: {question}\nA: {answer}\n\n" for question, answer in EXAMPLES[:shots])
-    rows = data.json_lines(data.files(folder, "test.jsonl")[0])
+    rows = data.json_lines(data.files(folder, "test.jsonl")[0], "question", "answer")
     return [
         Item(
             str(number),

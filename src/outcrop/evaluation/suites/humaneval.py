@@ -10,6 +10,7 @@ from outcrop.evaluation.item import Item, Options, Scored, Source, Suite, asked,
 from outcrop.evaluation.suites import programs
 
 PROGRAM_TOKENS = 1024
+_COLUMNS = ("task_id", "prompt", "test", "entry_point")
 _INSTRUCTION = (
     "Read the following function signature and docstring, and fully implement the function described. Your response should "
     "only contain the code for this function.\n"
@@ -19,7 +20,7 @@ _INSTRUCTION = (
 def load(folder: Path, options: Options) -> list[Item]:
     """`HumanEval.jsonl.gz` or `HumanEval.jsonl`."""
     shots_of(0, options)
-    rows = data.json_lines(data.files(folder, "HumanEval.jsonl*")[0])
+    rows = data.json_lines(data.files(folder, "HumanEval.jsonl*")[0], *_COLUMNS)
     return [
         Item(
             row["task_id"],

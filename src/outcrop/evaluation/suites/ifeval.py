@@ -10,13 +10,14 @@ from outcrop.evaluation.item import EvaluationError, Item, Options, Scored, Sour
 from outcrop.evaluation.suites.instructions import follows, problem
 
 ANSWER_TOKENS = 1280
+_COLUMNS = ("key", "prompt", "instruction_id_list", "kwargs")
 
 
 def load(folder: Path, options: Options) -> list[Item]:
     """`input_data.jsonl`: key, prompt, instruction_id_list, kwargs."""
     shots_of(0, options)
     items = []
-    for row in data.json_lines(data.files(folder, "input_data.jsonl")[0]):
+    for row in data.json_lines(data.files(folder, "input_data.jsonl")[0], *_COLUMNS):
         instructions = [
             [name, {key: value for key, value in given.items() if value is not None}]
             for name, given in zip(row["instruction_id_list"], row["kwargs"], strict=True)

@@ -10,6 +10,7 @@ from outcrop.evaluation.item import EvaluationError, Item, Options, Scored, Sour
 from outcrop.evaluation.suites import programs
 
 PROGRAM_TOKENS = 1024
+_COLUMNS = ("task_id", "text", "code", "test_list")
 # Tasks 11 to 510 are the test split; 2, 3 and 4 are the published examples.
 TESTED = range(11, 511)
 EXAMPLES = (2, 3, 4)
@@ -17,7 +18,7 @@ EXAMPLES = (2, 3, 4)
 
 def load(folder: Path, options: Options) -> list[Item]:
     """`mbpp.jsonl` (all 974 tasks)."""
-    rows = {int(row["task_id"]): row for row in data.json_lines(data.files(folder, "mbpp.jsonl*")[0])}
+    rows = {int(row["task_id"]): row for row in data.json_lines(data.files(folder, "mbpp.jsonl*")[0], *_COLUMNS)}
     wanted = EXAMPLES[: shots_of(len(EXAMPLES), options)]
     if missing := [number for number in wanted if number not in rows]:
         raise EvaluationError(f"Task {missing[0]} of MBPP, an example, is not in the file.")

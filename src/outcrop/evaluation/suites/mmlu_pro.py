@@ -12,6 +12,7 @@ from outcrop.evaluation.suites.choices import LETTERS, mmlu_pro_letter, scored
 
 SHOTS = 5
 THOUGHT_TOKENS = 2048
+_COLUMNS = ("question", "options", "category")
 _HEAD = (
     "The following are multiple choice questions (with answers) about {}. Think step by step and then finish your answer "
     'with "the answer is (X)" where X is the correct letter choice.\n\n\n\n'
@@ -23,10 +24,10 @@ def load(folder: Path, options: Options) -> list[Item]:
     shots = shots_of(SHOTS, options)
     worked: dict[str, list[str]] = defaultdict(list)
     if shots:
-        for row in data.json_lines(data.files(folder, "validation.jsonl")[0]):
+        for row in data.json_lines(data.files(folder, "validation.jsonl")[0], *_COLUMNS, "cot_content"):
             worked[row["category"]].append(_worked(row))
     items = []
-    for number, row in enumerate(data.json_lines(data.files(folder, "test.jsonl")[0])):
+    for number, row in enumerate(data.json_lines(data.files(folder, "test.jsonl")[0], *_COLUMNS, "answer")):
         category = row["category"]
         if not data.chosen(category, options):
             continue
@@ -39,8 +40,7 @@ def load(folder: Path, options: Options) -> list[Item]:
             + _question(row)
             + "Answer: Let's think step by step."
         )
-        letter = row.get("answer") or LETTERS[row["answer_index"]]
-        items.append(Item(name, asked(text, THOUGHT_TOKENS, ("Question:",)), letter, category, name))
+        items.append(Item(name, asked(text, THOUGHT_TOKENS, ("Question:",)), row["answer"], category, name))
     return items
 
 
