@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.evaluation.sandbox.machines import MACHINES, Machine, needs
 
 from outcrop.evaluation.sandbox.run import MEGABYTE, Limits, Verdict
+from tests.evaluation.sandbox.machines import MACHINES, Machine, needs
 
 BRIEF = Limits(seconds=1.0, memory=256 * MEGABYTE, disk=8 * MEGABYTE, file=2 * MEGABYTE, processes=6)
 # How a program marks its processes, so that they can be looked for afterwards.

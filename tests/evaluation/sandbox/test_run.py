@@ -97,6 +97,25 @@ def test_without_walls_nothing_is_run(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
+def test_a_system_that_is_not_linux_has_limits_and_the_end_of_a_group_only() -> None:
+    with pytest.raises(SandboxError, match="network, files"):
+        _run("", Limits(), unwalled=False, without=("linux", *BARE))
+    forking = "import os, time\nos.fork()\nos.fork()\nprint(os.getpid(), flush=True)\ntime.sleep(1000)"
+    verdict = _run(forking, Limits(seconds=0.5), unwalled=True, without=("linux", *BARE))
+    assert verdict.outcome == "timeout"
+    started = [int(one) for one in verdict.output.split()]
+    assert len(started) == 4
+    assert not any(Path(f"/proc/{one}").exists() for one in started if state(one) != "Z")
+    assert _run("x = bytearray(1 << 40)", Limits(), unwalled=True, without=("linux", *BARE)).outcome == "failed"
+
+
+def state(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
 @pytest.mark.parametrize("one", ["network", "files"])
 def test_one_missing_wall_is_one_too_many(one: str) -> None:
     without = {"network": ("namespaces", "seccomp"), "files": ("namespaces", "landlock")}[one]

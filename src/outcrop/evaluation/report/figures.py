@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from outcrop.evaluation.report.published import NOT_MEASURED, beside
-from outcrop.evaluation.report.tables import first_metric, grouped, main_scores, title_of
+from outcrop.evaluation.report.tables import first_metric, group_scores, main_scores, title_of
 from outcrop.evaluation.results import Results, Score, costs
 
 Figure = dict[str, Any]
@@ -35,13 +35,14 @@ def by_suite(results: Results) -> Figure:
 
 def by_group(results: Results, suite: str) -> Figure:
     """The same for the subjects or languages of one suite."""
-    metric = first_metric(results, suite)
-    scores = [one for one in grouped(results) if (one.suite, one.metric) == (suite, metric)]
+    scores = group_scores(results, suite)
     traces = []
     for place, model in enumerate(results.models()):
         if own := [one for one in scores if one.model == model]:
             traces.append(_dots(place, model, own, [one.group or "" for one in own]))
-    return _categories(traces, results.groups(suite), f"{title_of(results, suite)}: {metric}, per cent")
+    return _categories(
+        traces, results.groups(suite), f"{title_of(results, suite)}: {first_metric(results, suite)}, per cent"
+    )
 
 
 def speed(results: Results) -> Figure:
@@ -68,8 +69,8 @@ def speed(results: Results) -> Figure:
             traces.append(trace)
     figure = go.Figure(traces)
     figure.update_layout(height=420 + _LEGEND * len(traces), **_plain())
-    figure.update_xaxes(title_text="Seconds an answer (logarithmic)", type="log", automargin=True)
-    figure.update_yaxes(title_text="Score, per cent", range=[0, 100], automargin=True)
+    figure.update_xaxes(title=_titled("Seconds an answer (logarithmic)"), type="log", automargin=True)
+    figure.update_yaxes(title=_titled("Score, per cent"), range=[0, 100], automargin=True)
     return _packed(figure)
 
 
@@ -142,7 +143,7 @@ def _categories(traces: Sequence[go.Scatter], categories: Sequence[str], title: 
     lanes = len({trace.offsetgroup for trace in traces})
     height = _AROUND + len(categories) * (lanes * _MARK + _BETWEEN) + _LEGEND * len(traces)
     figure.update_layout(height=height, scattermode="group", scattergap=0.35, **_plain())
-    figure.update_xaxes(title_text=_text(title), range=[0, 100], automargin=True)
+    figure.update_xaxes(title=_titled(title), range=[0, 100], automargin=True)
     figure.update_yaxes(
         categoryorder="array", categoryarray=list(categories), autorange="reversed", automargin=True, title_text=None
     )
@@ -158,6 +159,10 @@ def _plain() -> dict[str, Any]:
         "hovermode": "closest",
         "dragmode": False,
     }
+
+
+def _titled(text: str) -> dict[str, Any]:
+    return {"text": _text(text), "font": {"size": 13}}
 
 
 def _text(text: str) -> str:

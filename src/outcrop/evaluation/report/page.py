@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -46,17 +46,19 @@ def html(results: Results, limit: int = answers.LIMIT) -> str:
         "speed": figures.speed(results),
         **{f"groups-{suite}": figures.by_group(results, suite) for suite in grouped},
     }
+    more = _more(results)
     shown = answers.embedded(results, limit)
     return Template(_own("page.html")).substitute(
         policy=escape(_policy(scripts)),
         style=_own("page.css"),
         subtitle=escape(_subtitle(results)),
+        nav=_nav(grouped, more),
         warnings="".join(f'<p class="warning">{escape(sentence)}</p>' for sentence in mixed(results)),
         overview=_table(tables.overview(results)),
         metrics=_table(tables.all_metrics(results)),
         groups=_groups(results, grouped),
         cost=_table(tables.cost(results)),
-        more="".join(_section(table) for table in _more(results)),
+        more="".join(_section(table) for table in more),
         embedded=_how_many(shown),
         figures=_data(drawn),
         answers=_data(shown),
@@ -100,6 +102,12 @@ def _subtitle(results: Results) -> str:
     )
 
 
+def _nav(grouped: Mapping[str, Table], more: Sequence[Table]) -> str:
+    places = [("scores", "Scores"), *([("groups", "Groups")] if grouped else []), ("speed", "Speed")]
+    places += [(table.key, table.key.capitalize()) for table in more] + [("answers", "Answers")]
+    return "".join(f'<a href="#{key}">{word}</a>' for key, word in places)
+
+
 def _how_many(shown: dict[str, Any]) -> str:
     here, total = len(shown["items"]), shown["total"]
     if here == total:
@@ -112,7 +120,7 @@ def _more(results: Results) -> list[Table]:
     return [table for table in found if table is not None]
 
 
-def _groups(results: Results, grouped: dict[str, Table]) -> str:
+def _groups(results: Results, grouped: Mapping[str, Table]) -> str:
     if not grouped:
         return ""
     options = "".join(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from outcrop.evaluation.comparing import comparisons
 from outcrop.evaluation.report.published import NOT_MEASURED, beside
-from outcrop.evaluation.results import Results, Run, Score, costs, metrics, scores
+from outcrop.evaluation.results import Results, Run, Score, costs, metrics, score, scores
 
 NONE = "–"
 
@@ -20,7 +20,7 @@ class Table:
     key: str
     title: str
     columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     notes: tuple[str, ...] = ()
     numbers: frozenset[int] = field(default_factory=frozenset)
     aside: frozenset[int] = field(default_factory=frozenset)
@@ -78,7 +78,7 @@ def by_group(results: Results, suite: str) -> Table | None:
     models = [model for model in results.models() if results.run(model, suite) is not None]
     if not groups:
         return None
-    found = {(one.group, one.model): one for one in grouped(results) if (one.suite, one.metric) == (suite, metric)}
+    found = {(one.group, one.model): one for one in group_scores(results, suite)}
     rows = [
         (group, *(interval(found[group, model]) if (group, model) in found else NONE for model in models))
         for group in groups
@@ -88,8 +88,12 @@ def by_group(results: Results, suite: str) -> Table | None:
     return Table(f"groups-{suite}", title, ("Group", *models), rows, (f"{_words(metric)}, per cent.",), numbers)
 
 
-def grouped(results: Results) -> list[Score]:
-    return [one for one in scores(results, groups=True) if one.group is not None]
+def group_scores(results: Results, suite: str) -> list[Score]:
+    """By the first metric, of each model on each subject or language."""
+    metric = first_metric(results, suite)
+    runs = [run for model in results.models() if (run := results.run(model, suite)) is not None]
+    found = [score(results, run, metric, group) for run in runs for group in results.groups(suite)]
+    return [one for one in found if one is not None]
 
 
 def all_metrics(results: Results) -> Table:

@@ -27,7 +27,6 @@ from outcrop.evaluation.sandbox.libc import (
 # Without these a program may only run if whoever runs it takes that on.
 NEEDED = ("network", "files", "user")
 NONE = "none"
-LINUX = sys.platform == "linux"
 
 
 class Inside:
@@ -36,6 +35,7 @@ class Inside:
     def __init__(self, order: dict[str, Any], report: int) -> None:
         self.order, self.report, self.told = order, report, order["told"] + " "
         self.without = order["without"]
+        self.linux = sys.platform == "linux" and "linux" not in self.without
         self.namespace: str | None = None
         self.walls = dict.fromkeys(("network", "files", "user"), NONE)
         self.walls |= {"processes": "session", "disk": "size of a file", "memory": "of each process"}
@@ -46,7 +46,7 @@ class Inside:
             os.write(self.report, f"{self.told}{word} {text!r}\n".encode("utf-8", "backslashreplace"))
 
     def outer(self) -> None:
-        if LINUX:
+        if self.linux:
             prctl(PR_SET_CHILD_SUBREAPER, 1)
             self._join_cgroups()
             if "namespaces" not in self.without:
@@ -68,13 +68,13 @@ class Inside:
 
     def _end_all(self) -> NoReturn:
         """A namespace ends with its keeper. Without one, what got away is a child by now, or will be."""
-        if self.namespace is None:
+        if self.linux and self.namespace is None:
             end_descendants()
         os._exit(0)
 
     def keeper(self) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if LINUX:
+        if self.linux:
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if self.namespace is not None:
             self.walls["network"] = self.walls["processes"] = "namespace"
@@ -107,9 +107,9 @@ class Inside:
     def _wall_up(self) -> None:
         sys.path[:] = [os.path.realpath(path) for path in sys.path]
         running = {"user": 2, "root": 0, None: 0}[self.namespace]
-        if LINUX and self.namespace is None and os.geteuid() != 0:
+        if self.linux and self.namespace is None and os.geteuid() != 0:
             running = privileges.threads_of(os.geteuid())
-        if LINUX:
+        if self.linux:
             prctl(PR_SET_NO_NEW_PRIVS, 1)
             if "landlock" not in self.without and landlock.restrict(self.order["folder"]):
                 self._add("files", "Landlock")
@@ -120,7 +120,7 @@ class Inside:
                 privileges.drop_capabilities()
         elif "user" not in self.without and privileges.become_another(self.seed) is not None:
             self.walls["user"] = "another"
-        if LINUX:
+        if self.linux:
             if "seccomp" not in self.without and seccomp.restrict():
                 self._add("network", "seccomp")
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -180,9 +180,9 @@ def send(process: int, number: signal.Signals) -> None:
 
 
 def descendants() -> set[int]:
-    """Of this process, as /proc has it; without one, nothing is known of them."""
+    """Of this process, as /proc has it."""
     parents: dict[int, int] = {}
-    for name in os.listdir("/proc") if LINUX else ():
+    for name in os.listdir("/proc"):
         with suppress(OSError, ValueError), open(f"/proc/{name}/stat") as stat:
             parents[int(name)] = int(stat.read().rpartition(")")[2].split()[1])
     found: set[int] = set()
