@@ -5,19 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from outcrop.engines.weights import WeightsError
-from outcrop.engines.weights.gguf import inspect
 from outcrop.errors import ValidationException
 from outcrop.identity import arns
 from outcrop.models import custom
 from outcrop.models.catalogue import Catalogue, invalid_identifier
 from outcrop.models.custom import CustomModel
+from outcrop.models.customizable import check, weights_of
 from outcrop.models.identifiers import parse, without_geography
-from outcrop.settings import ModelSpec
 from outcrop.store.database import Database
-
-# The architecture of GGUF files whose weights the trainer reads back.
-READABLE = "llama"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,47 +70,11 @@ class Bases:
                 raise ValidationException(f"The base model {model.foundation} of {model.arn} is not here any more.")
             merge = spec.engine != "llamacpp"
             return Base(_name(model), model.arn, model.foundation, weights_of(spec), folder / "adapter", merge)
-        weights = next((path for path in (folder / "model", folder / model.file) if path.exists()), None)
-        if weights is None:
-            raise ValidationException(f"The files of {model.arn} are not here.")
-        _check(weights, model.arn)
+        # The folder that it was trained into or brought in, else the file that is served.
+        folders = [path for path in (folder / "model", folder) if (path / "config.json").exists()]
+        weights = folders[0] if folders else folder / model.file
+        check(weights, model.arn)
         return Base(_name(model), model.arn, model.foundation, weights, None, merge=True)
-
-
-def weights_of(spec: ModelSpec) -> Path:
-    """ValidationException with the reason if the trainer cannot have the model's weights."""
-    if spec.engines or spec.engine not in ("llamacpp", "vllm"):
-        raise ValidationException(
-            f"The model {spec.id} can't be customized: its weights are not here. It is answered by "
-            f"{'several engines' if spec.engines else f'an engine of the kind {spec.engine}'}."
-        )
-    weights = Path(spec.path or spec.model or "").expanduser()
-    _check(weights, spec.id)
-    return weights
-
-
-def customizable(spec: ModelSpec) -> bool:
-    try:
-        weights_of(spec)
-    except ValidationException:
-        return False
-    return True
-
-
-def _check(weights: Path, model: str) -> None:
-    if weights.is_dir():
-        return
-    if not weights.is_file():
-        raise ValidationException(f"The model {model} can't be customized: its weights are not in a folder here.")
-    try:
-        file = inspect(weights)
-    except WeightsError as problem:
-        raise ValidationException(f"The model {model} can't be customized: {problem}") from None
-    if file.architecture != READABLE or file.is_embedding or file.is_reranker:
-        raise ValidationException(
-            f"The model {model} can't be customized: its weights are in a GGUF file of the architecture "
-            f"{file.architecture}, and only {READABLE} can be read back. Name its Hugging Face folder in the settings."
-        )
 
 
 def _name(model: CustomModel) -> str:

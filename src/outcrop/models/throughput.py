@@ -28,7 +28,7 @@ MONTHS: dict[Commitment, int] = {"OneMonth": 1, "SixMonths": 6}
 class Throughput:
     """`model_arn` is a foundation model's, by the name that the caller gave it, or a custom one's.
 
-    `expires_at`: until then it is committed.
+    `expires_at` is the end of its first term of commitment.
     """
 
     id: str
@@ -51,6 +51,15 @@ class Throughput:
     @property
     def model_name(self) -> str:
         return parse(self.model_arn).name
+
+    def committed_until(self, now: datetime) -> datetime | None:
+        """The end of the term that it is in: each is followed by another. None for one without a commitment."""
+        if self.commitment is None:
+            return None
+        months = MONTHS[self.commitment]
+        passed = (now.year - self.created_at.year) * 12 + now.month - self.created_at.month
+        ends = (months_after(self.created_at, term * months) for term in (passed // months, passed // months + 1))
+        return next(end for end in ends if end > max(now, self.created_at))
 
 
 def months_after(moment: datetime, months: int) -> datetime:
@@ -129,6 +138,21 @@ def rename(transaction: Transaction, throughput: Throughput, name: str, now: dat
         now.isoformat(timespec="milliseconds"),
         throughput.id,
     )
+
+
+def exchange(transaction: Transaction, throughput: Throughput, model_arn: str, now: datetime) -> None:
+    """Another model takes the places."""
+    transaction.execute(
+        "UPDATE provisioned_models SET model_arn = ?, updated_at = ? WHERE id = ?",
+        model_arn,
+        now.isoformat(timespec="milliseconds"),
+        throughput.id,
+    )
+
+
+def of_all_accounts(database: Database, name: str) -> list[Throughput]:
+    """For the operator: all that have this id, name or ARN, whosever they are."""
+    return [row for row in everything(database) if name in (row.id, row.name, row.arn)]
 
 
 def remove(transaction: Transaction, throughput: Throughput) -> None:

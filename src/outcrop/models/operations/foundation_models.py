@@ -11,6 +11,7 @@ from outcrop.context import Context
 from outcrop.errors import ResourceNotFoundException
 from outcrop.identity import arns
 from outcrop.models.catalogue import invalid_identifier
+from outcrop.models.customizable import types_of
 from outcrop.models.identifiers import parse, without_geography
 from outcrop.models.model import Model
 from outcrop.shapes.bedrock import (
@@ -80,6 +81,7 @@ def _listed(ctx: Context) -> Iterator[FoundationModelSummary]:
 
 
 def _summary(model_id: str, model: Model, ctx: Context) -> FoundationModelSummary:
+    spec = ctx.catalogue.spec(model_id)
     return {
         "modelArn": arns.build("foundation-model", ctx.region, "", model=model_id),
         "modelId": model_id,
@@ -88,7 +90,7 @@ def _summary(model_id: str, model: Model, ctx: Context) -> FoundationModelSummar
         "inputModalities": model.input_modalities,
         "outputModalities": model.output_modalities,
         "responseStreamingSupported": model.streaming,
-        "customizationsSupported": [],
+        "customizationsSupported": [] if spec is None else types_of(spec),
         "inferenceTypesSupported": [
             *model.inference_types,
             *(["PROVISIONED"] if ctx.engines.reservable(model.id) else []),

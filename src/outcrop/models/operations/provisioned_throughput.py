@@ -1,6 +1,6 @@
 """CreateProvisionedModelThroughput and its siblings: places of a model's engines, kept for the account that has them.
 
-They are in service at once. Custom models, which alone can be exchanged, are not built.
+They are in service at once. Of custom models, one can be exchanged for another of the same base.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from outcrop.errors import (
     ValidationException,
 )
 from outcrop.identity import actions, arns
-from outcrop.models import throughput
+from outcrop.models import custom, throughput
 from outcrop.models.catalogue import invalid_identifier
+from outcrop.models.custom import CustomModel
 from outcrop.models.identifiers import parse, without_geography
-from outcrop.models.model import Model
 from outcrop.models.throughput import Reserved, Throughput
 from outcrop.shapes.bedrock import (
     CreateProvisionedModelThroughputRequest,
@@ -62,10 +62,10 @@ def create_provisioned_model_throughput(
         )
         if earlier:
             return _made_earlier(earlier, new)
-        model = _model(ctx, request["modelId"])
+        model_id = _model_id(ctx, request["modelId"])
         rows = throughput.everything(transaction)
         _check_name(ctx, rows, new.name)
-        _check_free(ctx.catalogue.reserved_of(rows), model, new)
+        _check_free(ctx.catalogue.reserved_of(rows), model_id, new)
         throughput.add(transaction, new)
         tags.add(transaction, new.arn, request.get("tags", []))
     ctx.catalogue.refresh()
@@ -78,7 +78,7 @@ def get_provisioned_model_throughput(
 ) -> GetProvisionedModelThroughputResponse:
     found = _found(ctx, request["provisionedModelId"])
     reserved = ctx.catalogue.reserved()
-    response: GetProvisionedModelThroughputResponse = {**_summary(found, reserved)}  # type: ignore[typeddict-item]  # it is a summary with a message
+    response: GetProvisionedModelThroughputResponse = {**_summary(ctx, found, reserved)}  # type: ignore[typeddict-item]  # it is a summary with a message
     if (problem := reserved.problem(found)) is not None:
         response["failureMessage"] = problem
     return response
@@ -102,7 +102,7 @@ def list_provisioned_model_throughputs(
         descending=descending,
     )
     response: ListProvisionedModelThroughputsResponse = {
-        "provisionedModelSummaries": [_summary(row, reserved) for row in found]
+        "provisionedModelSummaries": [_summary(ctx, row, reserved) for row in found]
     }
     if next_token is not None:
         response["nextToken"] = next_token
@@ -114,17 +114,17 @@ def update_provisioned_model_throughput(
     ctx: Context, request: UpdateProvisionedModelThroughputRequest
 ) -> UpdateProvisionedModelThroughputResponse:
     found = _found(ctx, request["provisionedModelId"])
-    if "desiredModelId" in request:
-        raise ValidationException(
-            "You can't specify desiredModelId: the Provisioned Throughput is associated with a base model."
-        )
+    desired = None if "desiredModelId" not in request else _desired(ctx, found, request["desiredModelId"])
     name = request.get("desiredProvisionedModelName")
-    if name is None:
-        raise ValidationException("Specify desiredProvisionedModelName and try again.")
+    if name is None and desired is None:
+        raise ValidationException("Specify desiredProvisionedModelName or desiredModelId and try again.")
     with ctx.database.transaction() as transaction:
-        if name != found.name:
+        if name not in (None, found.name):
             _check_name(ctx, throughput.everything(transaction), name)
-        throughput.rename(transaction, found, name, ctx.now())
+        if name is not None:
+            throughput.rename(transaction, found, name, ctx.now())
+        if desired is not None:
+            throughput.exchange(transaction, found, desired, ctx.now())
     ctx.catalogue.refresh()
     return {}
 
@@ -134,10 +134,10 @@ def delete_provisioned_model_throughput(
     ctx: Context, request: DeleteProvisionedModelThroughputRequest
 ) -> DeleteProvisionedModelThroughputResponse:
     found = _found(ctx, request["provisionedModelId"])
-    if found.expires_at is not None and ctx.now() < found.expires_at:
+    if (until := found.committed_until(ctx.now())) is not None:
         raise ConflictException(
             f"The Provisioned Throughput {found.arn} can't be deleted before its commitment term ends, at "
-            f"{found.expires_at.isoformat(timespec='seconds')}."
+            f"{until.isoformat(timespec='seconds')}. It renews then, unless the operator of this server ends it."
         )
     with ctx.database.transaction() as transaction:
         throughput.remove(transaction, found)
@@ -168,7 +168,9 @@ def _new(ctx: Context, request: CreateProvisionedModelThroughputRequest) -> Thro
 
 
 def _model_arn(ctx: Context, identifier: str) -> str:
-    """The ARN of the foundation model that is named. ResourceNotFoundException for another kind of model's."""
+    """The ARN of the foundation model or custom model that is named. ResourceNotFoundException for another kind of model's."""
+    if (own := _custom(ctx, identifier)) is not None:
+        return own.arn
     name = parse(identifier)
     if name.kind not in ("id", "foundation-model"):
         raise ResourceNotFoundException(
@@ -179,14 +181,47 @@ def _model_arn(ctx: Context, identifier: str) -> str:
     return arns.build("foundation-model", ctx.region, "", model=name.name)
 
 
-def _model(ctx: Context, identifier: str) -> Model:
-    """A profile is no model here: it has no units."""
+def _custom(ctx: Context, identifier: str) -> CustomModel | None:
+    """The account's custom model of that ARN or name. ValidationException if it cannot be called yet."""
+    name = parse(identifier)
+    if name.arn is None and ctx.catalogue.spec(identifier) is not None:
+        return None
+    found = custom.named(ctx.database, ctx.account, ctx.region, "custom", identifier)
+    if found is not None and found.status != "Active":
+        raise ValidationException(f"The custom model {found.arn} is not active. Its status is {found.status}.")
+    if found is not None and found.arn != identifier:
+        # By its name it was taken for a foundation model when the caller's rights were asked.
+        ctx.require("bedrock:CreateProvisionedModelThroughput", found.arn)
+    return found
+
+
+def _desired(ctx: Context, found: Throughput, identifier: str) -> str:
+    """The ARN of another custom model of the same base."""
+    now, desired = (
+        custom.named(ctx.database, ctx.account, ctx.region, "custom", found.model_arn),
+        _custom(ctx, identifier),
+    )
+    if now is None:
+        raise ValidationException(
+            "You can't specify desiredModelId: the Provisioned Throughput is associated with a base model."
+        )
+    if desired is None:
+        raise ResourceNotFoundException(f"The custom model {identifier} could not be found.")
+    if (desired.foundation, desired.serving) != (now.foundation, now.serving):
+        raise ValidationException(f"The model {desired.arn} is not of the same base as {now.arn}.")
+    return desired.arn
+
+
+def _model_id(ctx: Context, identifier: str) -> str:
+    """The engine's. A profile is no model here: it has no units."""
+    if (own := _custom(ctx, identifier)) is not None:
+        return own.engine_id
     name = parse(identifier).name
     profile = without_geography(name) is not None and not ctx.catalogue.is_alias(name)
     model = None if profile else ctx.catalogue.find(name)
     if model is None:
         raise invalid_identifier()
-    return model
+    return model.id
 
 
 def _made_earlier(earlier: Throughput, again: Throughput) -> CreateProvisionedModelThroughputResponse:
@@ -201,8 +236,8 @@ def _check_name(ctx: Context, rows: list[Throughput], name: str) -> None:
         raise ValidationException(f"A Provisioned Throughput with the name {name} already exists.")
 
 
-def _check_free(reserved: Reserved, model: Model, new: Throughput) -> None:
-    free = reserved.free(model.id)
+def _check_free(reserved: Reserved, model_id: str, new: Throughput) -> None:
+    free = reserved.free(model_id)
     if free is None:
         raise ValidationException(throughput.unlimited(new.model_name))
     if new.units > free:
@@ -240,25 +275,33 @@ def _status(row: Throughput, reserved: Reserved) -> Literal["InService", "Failed
     return "InService" if reserved.problem(row) is None else "Failed"
 
 
-def _summary(row: Throughput, reserved: Reserved) -> ProvisionedModelSummary:
+def _summary(ctx: Context, row: Throughput, reserved: Reserved) -> ProvisionedModelSummary:
     summary: ProvisionedModelSummary = {
         "provisionedModelName": row.name,
         "provisionedModelArn": row.arn,
         "modelArn": row.model_arn,
         "desiredModelArn": row.model_arn,
-        "foundationModelArn": row.model_arn,
+        "foundationModelArn": _foundation_arn(ctx, row),
         "modelUnits": row.units,
         "desiredModelUnits": row.units,
         "status": _status(row, reserved),
         "creationTime": row.created_at,
         "lastModifiedTime": row.updated_at,
     }
-    if row.commitment is not None and row.expires_at is not None:
+    until = row.committed_until(ctx.now())
+    if row.commitment is not None and until is not None:
         summary["commitmentDuration"] = row.commitment
-        summary["commitmentExpirationTime"] = row.expires_at
+        summary["commitmentExpirationTime"] = until
     return summary
 
 
 def _position(row: Throughput) -> str:
     created: datetime = row.created_at
     return f"{created.isoformat(timespec='milliseconds')} {row.id}"
+
+
+def _foundation_arn(ctx: Context, row: Throughput) -> str:
+    own = custom.named(ctx.database, row.account, row.region, "custom", row.model_arn)
+    if own is None or own.foundation is None:
+        return row.model_arn
+    return arns.build("foundation-model", row.region, "", model=own.foundation)
