@@ -190,17 +190,32 @@ def test_a_base_model_is_not_exchanged(bench: Bench, members: Any) -> None:
         ("SixMonths", datetime(2027, 5, 24, 12, 0, 0, 123000, tzinfo=UTC)),
     ],
 )
-def test_what_is_committed_stays_until_its_term_ends(bench: Bench, commitment: str, ends: datetime) -> None:
+def test_what_is_committed_is_committed_again_when_its_term_ends(bench: Bench, commitment: str, ends: datetime) -> None:
     arn = created(bench.ctx, commitmentDuration=commitment)
-    found = got(bench.ctx, arn)
-    assert (found["commitmentDuration"], found["commitmentExpirationTime"]) == (commitment, ends)
-    request: Any = {"provisionedModelId": arn}
-    for moment in (bench.ctx, later(bench.ctx, ends - NOW - timedelta(milliseconds=1))):
-        code, message = refused(delete_provisioned_model_throughput, moment, request)
-        assert (code, "commitment term" in message) == ("ConflictException", True)
+    months = throughput.MONTHS[cast("throughput.Commitment", commitment)]
+    again, much_later = throughput.months_after(NOW, 2 * months), throughput.months_after(NOW, 20 * months)
+    for moment, until in (
+        (NOW, ends),
+        (ends - timedelta(milliseconds=1), ends),
+        (ends, again),
+        (again - timedelta(milliseconds=1), again),
+        (much_later - timedelta(days=1), much_later),
+    ):
+        ctx = later(bench.ctx, moment - NOW)
+        found = got(ctx, arn)
+        assert (found["commitmentDuration"], found["commitmentExpirationTime"]) == (commitment, until)
+        code, message = refused(delete_provisioned_model_throughput, ctx, {"provisionedModelId": arn})
+        assert (code, until.isoformat(timespec="seconds") in message) == ("ConflictException", True)
     assert listed(bench.ctx) == ["team"]
-    assert delete_provisioned_model_throughput(later(bench.ctx, ends - NOW), request) == {}
-    assert bench.pool.reserved == {}
+
+
+def test_a_term_that_begins_on_the_31st(bench: Bench) -> None:
+    """It ends on the last day of a shorter month, and the one after it on the 31st again."""
+    began = datetime(2027, 1, 31, 12, tzinfo=UTC)
+    arn = created(later(bench.ctx, began - NOW), commitmentDuration="OneMonth")
+    for day, until in (("2027-02-15", "2027-02-28"), ("2027-03-01", "2027-03-31"), ("2027-03-31", "2027-04-30")):
+        moment = datetime.fromisoformat(f"{day}T13:00:00+00:00")
+        assert got(later(bench.ctx, moment - NOW), arn)["commitmentExpirationTime"].date().isoformat() == until
 
 
 @pytest.mark.parametrize(

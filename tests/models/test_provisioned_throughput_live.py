@@ -198,6 +198,19 @@ def test_one_account_saturates_the_model_and_the_others_places_stay_its_own(
         crowding.wait()
     until(lambda: engine(server)["requests"] == 0)
     assert refused(bedrock.delete_provisioned_model_throughput, provisionedModelId=arn)[0] == "ConflictException"
+    listed = json.loads(operator(server, "list", "--json").stdout)
+    assert [(one["Arn"], one["ModelUnits"]) for one in listed if one["Name"] == "mine"] == [(arn, 1)]
+    assert "no provisioned throughput nobody" in operator(server, "end", "nobody").stderr
+    assert f"{arn} has ended" in operator(server, "end", "mine").stdout
+    assert bedrock.list_provisioned_model_throughputs()["provisionedModelSummaries"] == []
+    assert "reserved" not in engine(server)
+
+
+def operator(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "outcrop", "throughput", *arguments],
+        env=dict(server.environment), capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 def test_reservations_outlive_the_server(server: Server, home: Path, settings: str) -> None:

@@ -272,11 +272,13 @@ def test_a_running_server_is_backed_up_and_another_goes_on(tmp_path: Path) -> No
         environment = server.environment
     assert calls > 0
     assert not [name for name in zipfile.ZipFile(slim).namelist() if name.startswith(("objects", "audit"))]
+    target.mkdir()
+    (target / "settings.toml").write_text(settings_of(store_at(target)))
     done_ = outcrop(target, "restore", str(file))
     assert done_.returncode == 0, done_.stderr
     first = verify(target / "audit", Vault.open(target))
     assert (first.findings, first.records > 0) == ((), True)
-    with serve(target, settings="house_model = false\n" + settings_of(store_at(target))) as server:
+    with serve(target, settings="house_model = false\n") as server:
         s3 = _s3(environment, server.url)
         assert s3.get_object(Bucket="photos", Key="cat")["Body"].read() == b"purr" * 100_000
         for found in s3.list_objects_v2(Bucket="photos")["Contents"]:

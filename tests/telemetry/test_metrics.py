@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -128,3 +129,23 @@ def test_traces_do_not_leave_an_air_gap(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert "telemetry.traces would leave this machine" in done.stderr
+
+
+def test_places_that_are_kept_for_somebody(tmp_path: Path) -> None:
+    script, port = tmp_path / "script.json", free_port()
+    script.write_text(json.dumps(SCRIPT))
+    more = f"concurrency = 3\n[telemetry]\nmetrics_port = {port}\n"
+    with serve(tmp_path / "home", settings=settings(str(script)) + more) as running:
+        body = {"provisionedModelName": "team", "modelUnits": 2, "modelId": MODEL}
+        made = call(running, "/provisioned-model-throughput", json.dumps(body).encode())
+        assert made.status == 201
+        arn = made.json["provisionedModelArn"]
+        labels = {"model": MODEL, "provisioned_model": arn.rpartition("/")[2]}
+        eventually(port, 2, "outcrop_reserved_places", **labels)
+        assert value(port, "outcrop_reserved_running", **labels) == 0
+        slow = opened(running, f"/model/{quote(arn, safe='')}/converse-stream", said("slowly"))
+        slow.getresponse().read(1)
+        assert value(port, "outcrop_reserved_running", **labels) == 1
+        assert value(port, "outcrop_reserved_waiting", **labels) == 0
+        slow.close()
+        eventually(port, 0, "outcrop_reserved_running", **labels)

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "policies": ("outcrop.cli.policies:policies", "Write, attach and try out JSON policies."),
     "aliases": ("outcrop.cli.aliases:aliases", "Let other model ids be answered by a model of yours."),
     "audit": ("outcrop.cli.audit:audit", "Check the trail of all calls for signs of tampering."),
+    "throughput": ("outcrop.cli.throughput:throughput", "List provisioned throughput, and end what is committed."),
     "jobs": ("outcrop.cli.jobs:jobs", "List jobs and follow them."),
     "backup": ("outcrop.cli.backup:backup", "Write the database to one file, while a server runs or not."),
     "restore": ("outcrop.cli.backup:restore", "Put a backup into the database, SQLite or PostgreSQL."),

@@ -79,6 +79,10 @@ class Admission:
         """Places that are kept for somebody, in use or not."""
         return sum(one.places for one in self._reservations.values())
 
+    def reservations(self) -> dict[str, tuple[int, int, int]]:
+        """Of each reservation: its places here, how many requests it has running, and how many waiting."""
+        return {name: (one.places, one.used, one.queue.waiting) for name, one in self._reservations.items()}
+
     def reserve(self, places: Mapping[str, int]) -> None:
         """From now on so many places are kept for each reservation, and for no other.
 

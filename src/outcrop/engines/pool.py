@@ -221,6 +221,14 @@ class Engines:
     def status(self) -> list[dict[str, object]]:
         return [self._status(entry) for model in self._models if (entry := self._entries.get(model.id)) is not None]
 
+    def reservations(self) -> list[tuple[str, str, int, int, int]]:
+        """Engine, reservation, places, running and waiting. For the operator: `status` is for everybody."""
+        return [
+            (model_id, name, *numbers)
+            for model_id, entry in [*self._entries.items()]
+            for name, numbers in entry.admission.reservations().items()
+        ]
+
     def _status(self, entry: Entry) -> dict[str, object]:
         status: dict[str, object] = {"model": entry.spec.id, "engine": entry.spec.engine, "state": entry.state}
         status["requests"] = entry.users

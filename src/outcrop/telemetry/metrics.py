@@ -22,12 +22,17 @@ _FIRST_TOKEN_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 _TOKEN_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 
 Status = Callable[[], Sequence[dict[str, Any]]]
+# Engine, reservation, places, running, waiting.
+Reservations = Callable[[], Sequence[tuple[str, str, int, int, int]]]
 
 
 class Metrics:
-    """`status` gives the engines as `/health` shows them. OSError if the address is taken."""
+    """`status` gives the engines as `/health` shows them, `reservations` what is kept for whom.
 
-    def __init__(self, status: Status, *, host: str, port: int) -> None:
+    OSError if the address is taken.
+    """
+
+    def __init__(self, status: Status, reservations: Reservations, *, host: str, port: int) -> None:
         registry = CollectorRegistry()
         self._requests = Counter(
             "outcrop_requests", "Requests by operation, status and error.", ["operation", "status", "error"],
@@ -57,7 +62,7 @@ class Metrics:
             "outcrop_fallbacks", "Engines of a model that did not answer, so that another was tried.",
             ["model", "engine"], registry=registry,
         )  # fmt: skip
-        registry.register(_Queues(status))
+        registry.register(_Queues(status, reservations))
         self.server, self._thread = start_http_server(port, host, registry)
 
     def request(self, operation: str, status: int, error: str | None, seconds: float) -> None:
@@ -109,8 +114,9 @@ class _Generation:
 
 
 class _Queues(Collector):
-    def __init__(self, status: Status) -> None:
+    def __init__(self, status: Status, reservations: Reservations) -> None:
         self._status = status
+        self._reservations = reservations
 
     def collect(self) -> Iterator[Metric]:
         running = GaugeMetricFamily("outcrop_engine_running", "Requests an engine works on.", labels=["model"])
@@ -127,3 +133,14 @@ class _Queues(Collector):
             if "restarts" in engine:
                 restarts.add_metric(name, engine["restarts"])
         yield from (running, waiting, away, ready, restarts)
+        yield from self._reserved()
+
+    def _reserved(self) -> Iterator[Metric]:
+        labels = ["model", "provisioned_model"]
+        places = GaugeMetricFamily("outcrop_reserved_places", "Places that are kept for it.", labels=labels)
+        running = GaugeMetricFamily("outcrop_reserved_running", "Its requests that run, in any place.", labels=labels)
+        waiting = GaugeMetricFamily("outcrop_reserved_waiting", "Its requests that wait.", labels=labels)
+        for model, name, *numbers in self._reservations():
+            for family, number in zip((places, running, waiting), numbers, strict=True):
+                family.add_metric([model, name], number)
+        yield from (places, running, waiting)

@@ -35,7 +35,8 @@ def observer(settings: Settings, engines: Engines) -> Observer | None:
         from outcrop.telemetry.metrics import Metrics
 
         try:
-            observers.append(Metrics(engines.status, host=wanted.metrics_host, port=wanted.metrics_port))
+            made = Metrics(engines.status, engines.reservations, host=wanted.metrics_host, port=wanted.metrics_port)
+            observers.append(made)
         except OSError as problem:
             logger.error("Metrics are not served on port %s: %s", wanted.metrics_port, problem.strerror)
     if wanted.traces:
