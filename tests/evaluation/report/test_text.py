@@ -49,6 +49,7 @@ def test_pairs_say_by_how_much_and_how_surely() -> None:
     assert len(table.rows) == 9
     assert table.rows[0][2:4] == ("anthropic.claude (Bedrock upstream)", "house (local, llama.cpp)")
     assert re.fullmatch(r"\+26\.7 \[\+\d+\.\d, \+\d+\.\d\]", table.rows[0][4])
+    assert [row[7] for row in table.rows[:3]] == ["better", "better", "no difference shown"]
     assert pairs(made(items=3, models={"alone": 0.5})) is None
 
 

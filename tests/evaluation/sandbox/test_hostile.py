@@ -392,3 +392,20 @@ os._exit(0)
     verdict = machine.run(program, BRIEF)
     assert not verdict.passed
     assert verdict.exit == 0
+
+
+def test_a_program_that_knows_the_mark_can_confuse_nobody_but_itself(machine: Machine) -> None:
+    program = """
+import gc, os
+for one in gc.get_objects():
+    if type(one).__name__ == "Inside":
+        for text in ("(" * 9000, "zz", "-" * 9000, "\u2603", "00" * 4000):
+            for word in ("ended", "walls", "failed", "x" * 500):
+                os.write(one.report, f"{one.told}{word} {text}\\n".encode())
+        while True:
+            os.write(one.report, b"x" * 65536)
+"""
+    verdict = machine.run(program, Limits(seconds=5))
+    assert not verdict.passed
+    assert verdict.seconds < 5
+    assert verdict.walls["files"] != "none"

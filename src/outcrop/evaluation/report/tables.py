@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from outcrop.evaluation.comparing import comparisons
+from outcrop.evaluation.comparing import Comparison, comparisons
 from outcrop.evaluation.report.published import NOT_MEASURED, beside
 from outcrop.evaluation.results import Results, Run, Score, costs, metrics, score, scores
 
@@ -99,20 +99,23 @@ def group_scores(results: Results, suite: str) -> list[Score]:
 def all_metrics(results: Results) -> Table:
     rows = [
         (
-            title_of(results, one.suite), _words(one.metric), one.model, percent(one.mean), percent(one.low),
-            percent(one.high), str(one.n), str(one.clusters), str(one.failures), str(one.unread),
+            title_of(results, one.suite), _words(one.metric), one.model, percent(one.mean), percent(one.error),
+            percent(one.low), percent(one.high), str(one.n), str(one.clusters), str(one.failures), str(one.unread),
         )
         for one in scores(results)
     ]  # fmt: skip
-    columns = ("Suite", "Metric", "Model", "Mean", "Low", "High", "Items", "Clusters", "Failures", "No answer found")
-    return Table("metrics", "All metrics", columns, rows, (), frozenset(range(3, 10)))
+    columns = (
+        "Suite", "Metric", "Model", "Mean", "Standard error", "Low", "High", "Items", "Clusters",
+        "Failures", "No answer found",
+    )  # fmt: skip
+    return Table("metrics", "All metrics", columns, rows, (), frozenset(range(3, 11)))
 
 
 def pairs(results: Results) -> Table | None:
     rows = [
         (
             title_of(results, one.suite), _words(one.metric), one.second, one.first,
-            f"{100 * one.mean:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]", _p(one.p), str(one.n),
+            f"{100 * one.mean:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]", _p(one.p), str(one.n), _verdict(one),
         )
         for one in comparisons(results)
     ]  # fmt: skip
@@ -122,7 +125,7 @@ def pairs(results: Results) -> Table | None:
         "Points by which the first model is better than the second on the items that both answered, with the 95 % interval. "
         "p is of a paired randomisation test, two-sided, and not corrected for the number of comparisons.",
     )
-    columns = ("Suite", "Metric", "Model", "Compared with", "Difference", "p", "Items")
+    columns = ("Suite", "Metric", "Model", "Compared with", "Difference", "p", "Items", "So it is")
     return Table("pairs", "Pairs of models", columns, rows, notes, frozenset({4, 5, 6}))
 
 
@@ -206,6 +209,13 @@ def all_tables(results: Results) -> list[Table]:
 
 def _words(metric: str) -> str:
     return metric.replace("_", " ")
+
+
+def _verdict(one: Comparison) -> str:
+    """What may be said of the first model."""
+    if one.p >= 0.05:
+        return "no difference shown"
+    return "better" if one.mean > 0 else "worse"
 
 
 def _p(p: float) -> str:

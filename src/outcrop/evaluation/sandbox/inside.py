@@ -42,8 +42,9 @@ class Inside:
         self.seed = os.getpid()
 
     def say(self, word: str, text: str) -> None:
+        coded = text.encode("utf-8", "backslashreplace").hex()
         with suppress(OSError):
-            os.write(self.report, f"{self.told}{word} {text!r}\n".encode("utf-8", "backslashreplace"))
+            os.write(self.report, f"{self.told}{word} {coded}\n".encode())
 
     def outer(self) -> None:
         if self.linux:

@@ -7,7 +7,6 @@ they are. Without a wall for network and files nothing is run, unless whoever as
 
 from __future__ import annotations
 
-import ast
 import marshal
 import os
 import secrets
@@ -199,8 +198,10 @@ class _Watched:
         *lines, self.received = (self.received + chunk).split(b"\n")
         for line in lines:
             if line.startswith(self.mark):
-                word, _, text = line.removeprefix(self.mark).decode().partition(" ")
-                self.said.setdefault(word, str(ast.literal_eval(text)))
+                word, _, coded = line.removeprefix(self.mark).decode("utf-8", "replace").partition(" ")
+                # Nothing is parsed but hexadecimal digits: a program that searches its interpreter finds the mark.
+                with suppress(ValueError):
+                    self.said.setdefault(word, bytes.fromhex(coded).decode("utf-8", "replace"))
         if not chunk or len(self.received) > _REPORT_BYTES:
             self.said["closed"] = ""
 
@@ -235,7 +236,9 @@ class _Watched:
         return self.kept.decode("utf-8", "replace")
 
     def _judged(self, seconds: float) -> Verdict:
-        code = int(self.said["ended"]) if "ended" in self.said else None
+        code = None
+        with suppress(KeyError, ValueError):
+            code = int(self.said["ended"])
         walls = _parsed(self.said["walls"])
 
         def verdict(outcome: Literal["passed", "failed", "timeout", "killed"], problem: str) -> Verdict:
