@@ -125,7 +125,7 @@ def pairs(results: Results) -> Table | None:
         "Points by which the first model is better than the second on the items that both answered, with the 95 % interval. "
         "p is of a paired randomisation test, two-sided, and not corrected for the number of comparisons.",
     )
-    columns = ("Suite", "Metric", "Model", "Compared with", "Difference", "p", "Items", "So it is")
+    columns = ("Suite", "Metric", "Model", "Compared with", "Difference", "p", "Items", "Verdict")
     return Table("pairs", "Pairs of models", columns, rows, notes, frozenset({4, 5, 6}))
 
 
@@ -152,12 +152,12 @@ def settings(results: Results) -> Table:
     rows = [
         (
             run.title, run.model, str(run.items), str(run.samples), f"{run.temperature:g}", _or_none(run.top_p),
-            str(run.seed), _or_none(run.max_tokens), _or_none(run.shots), run.at, run.version,
+            str(run.seed), _or_none(run.max_tokens), _or_none(run.shots), run.at[:16].replace("T", " "), run.version,
         )
         for run in results.runs
     ]  # fmt: skip
     columns = (
-        "Suite", "Model", "Items", "Samples", "Temperature", "Top p", "Seed", "Max tokens", "Shots", "Asked at", "Outcrop",
+        "Suite", "Model", "Items", "Samples", "Temperature", "Top p", "Seed", "Max tokens", "Shots", "Asked at (UTC)", "Outcrop",
     )  # fmt: skip
     return Table("settings", "How the models were asked", columns, rows, protocols(results), frozenset(range(2, 9)))
 
