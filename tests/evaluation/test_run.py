@@ -20,7 +20,7 @@ from outcrop.engines.engine import (
     InvalidRequest,
 )
 from outcrop.evaluation import engine_asking
-from outcrop.evaluation.asking import Parameters, Question
+from outcrop.evaluation.asking import Answer, Parameters, Question
 from outcrop.evaluation.cache import Cache
 from outcrop.evaluation.engine_asking import asks, fingerprint
 from outcrop.evaluation.item import Item, Options, Scored, Suite
@@ -98,8 +98,11 @@ def test_what_is_asked() -> None:
 
 def test_base_models_continue_a_text() -> None:
     oracle = Oracle(right)
-    answer = asyncio.run(asks(oracle, chat=False)(Question(ITEMS[4].prompt, Parameters())))
-    assert answer.text == "4"
+
+    async def answer() -> Answer:
+        return await asks(oracle, chat=False)(Question(ITEMS[4].prompt, Parameters()))
+
+    assert asyncio.run(answer()).text == "4"
     assert isinstance(oracle.requests[0], CompletionRequest)
     assert oracle.requests[0].sampling.max_tokens == 8
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import sys
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +14,9 @@ import click
 
 if TYPE_CHECKING:
     from outcrop.evaluation.item import Item, Options, Suite
+    from outcrop.evaluation.report.tables import Table
     from outcrop.evaluation.results import Results
     from outcrop.evaluation.run import Plan
-    from outcrop.evaluation.summary import Table
     from outcrop.settings import ModelSpec, Settings
 
 
@@ -201,6 +200,7 @@ async def _evaluated(
     from contextlib import closing
 
     from outcrop import settings as settings_module
+    from outcrop.cli.evaluation_bar import Bar
     from outcrop.evaluation.cache import Cache
     from outcrop.evaluation.models import opened, started
     from outcrop.evaluation.results import Results
@@ -208,7 +208,7 @@ async def _evaluated(
 
     home = settings_module.home()
     results = Results([], [])
-    with closing(Cache(home / "evaluations" / "answers.sqlite3")) as cache, _Bar(len(specs) * len(work)) as bar:
+    with closing(Cache(home / "evaluations" / "answers.sqlite3")) as cache, Bar(len(specs) * len(work)) as bar:
         async with opened(specs, settings, home) as engines:
             for spec in specs:
                 asked = await started(engines, spec)
@@ -221,58 +221,10 @@ async def _evaluated(
     return results
 
 
-class _Bar:
-    """How far the run is; how long it will still take goes by the answers that were asked for, not by the known ones."""
-
-    def __init__(self, runs: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-        self._runs, self._begun = runs, 0
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
-        )  # fmt: skip
-        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._task = self._bar.add_task("", total=None, left="")
-
-    def __enter__(self) -> _Bar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def begin(self, model: str, suite: str, total: int) -> None:
-        from outcrop.jobs.remaining import Remaining
-
-        self._begun += 1
-        self._remaining, self._total, self._asked, self._known, self._failed = Remaining(), total, 0, 0, 0
-        self._remaining.see(time.monotonic(), 0)
-        which = f"{self._begun} of {self._runs}: " if self._runs > 1 else ""
-        self._bar.reset(self._task, total=total, description=f"{which}{model}, {suite}", left="")
-
-    def done(self, record: object) -> None:
-        from outcrop.evaluation.results import Record
-        from outcrop.jobs.remaining import in_words
-
-        assert isinstance(record, Record)
-        self._known += record.cached
-        self._asked += not record.cached
-        self._failed += record.failure is not None
-        now = time.monotonic()
-        if not record.cached:
-            self._remaining.see(now, self._asked)
-        left = in_words(self._remaining.seconds(now, self._total - self._known))
-        if self._failed:
-            left += f", {self._failed} failed"
-        self._bar.update(self._task, completed=self._asked + self._known, left=left)
-
-
 def _write(results: Results, folder: Path) -> None:
     from outcrop.evaluation.item import EvaluationError
     from outcrop.evaluation.report.page import write_html
-    from outcrop.evaluation.summary import markdown
+    from outcrop.evaluation.report.text import markdown
 
     results.write(folder)
     (folder / "summary.md").write_text(markdown(results), encoding="utf-8")
@@ -283,32 +235,33 @@ def _write(results: Results, folder: Path) -> None:
 
 
 def _show(results: Results) -> None:
-    from outcrop.evaluation.comparing import comparisons, mixed
-    from outcrop.evaluation.results import costs, scores
-    from outcrop.evaluation.summary import comparison_table, cost_table, score_table
+    from outcrop.evaluation.comparing import mixed
+    from outcrop.evaluation.report.tables import all_metrics, cost, failures, pairs
 
     for sentence in mixed(results):
         click.echo(sentence, err=True)
-    _print("Scores", score_table(scores(results)))
-    if len(results.models()) > 1:
-        _print("Differences, on the same items", comparison_table(comparisons(results)))
-    _print("What it cost", cost_table(costs(results)))
+    for table in (all_metrics(results), pairs(results), cost(results), failures(results)):
+        if table is not None:
+            _print(table)
 
 
-def _print(title: str, table: Table) -> None:
+def _print(table: Table) -> None:
     from rich.console import Console
     from rich.table import Table as Drawn
+    from rich.text import Text
 
     console = Console()
     if not console.is_terminal:
         # Into a file or a pipe: nothing is folded to the width of a screen that is none.
         console = Console(width=1000)
-    drawn = Drawn(title=title, title_justify="left")
-    for place, name in enumerate(table[0]):
-        drawn.add_column(name, overflow="fold", no_wrap=place == 0 and not console.is_terminal)
-    for row in table[1]:
-        drawn.add_row(*row)
+    drawn = Drawn(title=table.title, title_justify="left")
+    for place, name in enumerate(table.columns):
+        drawn.add_column(name, overflow="fold", justify="right" if place in table.numbers else "left")
+    for row in table.rows:
+        drawn.add_row(*map(Text, row))
     console.print(drawn)
+    for note in table.notes:
+        console.print(Text(note, style="dim"))
 
 
 def _complain(results: Results) -> None:

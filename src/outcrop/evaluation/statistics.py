@@ -139,7 +139,7 @@ def _p(sums: Sequence[float], seed: int) -> float:
 
 def _flipped(sizes: Counter[float], chance: random.Random) -> float:
     """The sum, with the sign of each drawn anew."""
-    return sum(size * (2 * chance.getrandbits(count).bit_count() - count) for size, count in sizes.items())
+    return float(sum(size * (2 * chance.getrandbits(count).bit_count() - count) for size, count in sizes.items()))
 
 
 def sign_test(better: int, n: int) -> float:

@@ -44,7 +44,7 @@ def problem(name: str, given: Given) -> str | None:
 
 def _compared(count: int, given: Given, relation: str, number: str) -> bool:
     """ "less than" or "at least"."""
-    return count < given[number] if given[relation] == "less than" else count >= given[number]
+    return bool(count < given[number] if given[relation] == "less than" else count >= given[number])
 
 
 def _keywords(text: str, given: Given) -> bool:
@@ -107,7 +107,7 @@ def _number_paragraphs(text: str, given: Given) -> bool:
     inner = paragraphs[1:-1]
     if any(not paragraph.strip() for paragraph in inner):
         return False
-    return sum(bool(paragraph.strip()) for paragraph in paragraphs) == given["num_paragraphs"]
+    return bool(sum(bool(paragraph.strip()) for paragraph in paragraphs) == given["num_paragraphs"])
 
 
 def _number_words(text: str, given: Given) -> bool:
@@ -121,11 +121,11 @@ def _nth_paragraph_first_word(text: str, given: Given) -> bool:
     if nth > count or not (paragraph := paragraphs[nth - 1].strip()):
         return False
     word = re.split(r"[.,?!'\"]", paragraph.split()[0].lstrip("'").lstrip('"'))[0].lower()
-    return count == given["num_paragraphs"] and word == given["first_word"].lower()
+    return bool(count == given["num_paragraphs"] and word == given["first_word"].lower())
 
 
 def _placeholders(text: str, given: Given) -> bool:
-    return len(re.findall(r"\[.*?\]", text)) >= given["num_placeholders"]
+    return bool(len(re.findall(r"\[.*?\]", text)) >= given["num_placeholders"])
 
 
 def _postscript(text: str, given: Given) -> bool:
@@ -138,7 +138,7 @@ def _postscript(text: str, given: Given) -> bool:
 def _bullets(text: str, given: Given) -> bool:
     stars = re.findall(r"^\s*\*[^\*].*$", text, re.MULTILINE)
     dashes = re.findall(r"^\s*-.*$", text, re.MULTILINE)
-    return len(stars) + len(dashes) == given["num_bullets"]
+    return bool(len(stars) + len(dashes) == given["num_bullets"])
 
 
 def _constrained(text: str, given: Given) -> bool:
@@ -150,11 +150,11 @@ def _highlights(text: str, given: Given) -> bool:
     double = [
         found for found in re.findall(r"\*\*[^\n\*]*\*\*", text) if found.removeprefix("**").removesuffix("**").strip()
     ]
-    return len(single) + len(double) >= given["num_highlights"]
+    return bool(len(single) + len(double) >= given["num_highlights"])
 
 
 def _sections(text: str, given: Given) -> bool:
-    return len(re.split(rf"\s?{given['section_spliter'].strip()}\s?\d+\s?", text)) - 1 >= given["num_sections"]
+    return bool(len(re.split(rf"\s?{given['section_spliter'].strip()}\s?\d+\s?", text)) - 1 >= given["num_sections"])
 
 
 def _json(text: str, given: Given) -> bool:
