@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from outcrop.cli.hand_in import hand_in
+
 if TYPE_CHECKING:
     from outcrop.evaluation.item import Item, Options, Suite
     from outcrop.evaluation.report.tables import Table
@@ -34,6 +36,9 @@ def evaluate() -> None:
 
     `outcrop evaluate MODEL...` is `outcrop evaluate run MODEL...`.
     """
+
+
+evaluate.add_command(hand_in)
 
 
 @evaluate.command()

@@ -36,7 +36,8 @@ SCRIPT = {
 }
 VERDICTS = {
     "rules": [
-        {"contains": "judge breaks", "error": {"kind": "failed", "message": "Out of order."}},
+        {"contains": "judge breaks", "error": {"kind": "invalid", "message": "Out of order."}},
+        {"contains": "babble", "text": "I like it."},
         {"matches": "(?s)nobody can tell", "text": '{"reason": "Too little is given.", "answer": "cannot decide"}'},
         {"matches": '(?s)Jupiter.*"correct"', "text": '{"reason": "It is Jupiter.", "answer": "correct"}'},
         {"matches": '(?s)Saturn.*"correct"', "text": '{"reason": "It is not Saturn.", "answer": "incorrect"}'},

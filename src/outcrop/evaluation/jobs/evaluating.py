@@ -17,6 +17,7 @@ from outcrop.evaluation.jobs.programmatic import Ask, Programmatic
 from outcrop.evaluation.jobs.records import Record
 from outcrop.evaluation.jobs.scored import Score, Scored
 from outcrop.evaluation.jobs.similar import SimilarSentences
+from outcrop.evaluation.jobs.together import together
 from outcrop.evaluation.jobs.toxicity import Toxicity
 
 
@@ -57,12 +58,9 @@ class Evaluating:
 
     async def _dataset(self, dataset: DatasetPlan, records: Sequence[Record], model: ModelPlan) -> list[Scored]:
         measures = Programmatic(dataset, records, self._similar, self._toxic, self._ask_of(model))
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._record(dataset, record, model, measures, again=at < self._again))
-                for at, record in enumerate(records)
-            ]
-        return [task.result() for task in tasks]
+        return await together(
+            self._record(dataset, record, model, measures, again=at < self._again) for at, record in enumerate(records)
+        )
 
     def _ask_of(self, model: ModelPlan) -> Ask | None:
         if model.identifier is None:
@@ -98,7 +96,7 @@ class Evaluating:
             return []
         if self.judges:
             judged = (self._judging.score(name, row.record, row.answer, again=again) for name in dataset.metrics)
-            return list(await asyncio.gather(*judged))
+            return await together(judged)
         if dataset.name.startswith(OUTCROP):
             return [await self._benchmark(dataset, row)]
         return await measures.scores(row.record, row.answer or "")

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 from outcrop.evaluation.jobs.plan import ACCURACY, ROBUSTNESS, TOXICITY, DatasetPlan
 from outcrop.evaluation.jobs.records import Record
 from outcrop.evaluation.jobs.scored import Score
+from outcrop.evaluation.jobs.together import together
 from outcrop.evaluation.metrics import accuracy, robustness, words
 from outcrop.evaluation.metrics.perturbations import Perturbed, perturbed
 
 NO_REFERENCE = "The record has no referenceResponse."
 
 # A prompt → what the model answers it, or the reason why it does not.
-Ask = Callable[[str], Awaitable[tuple[str | None, str | None]]]
+Ask = Callable[[str], Coroutine[Any, Any, tuple[str | None, str | None]]]
 
 
 class Similar(Protocol):
@@ -71,7 +72,7 @@ class Programmatic:
         made = perturbed(record.prompt)
         if not made:
             return Score(ROBUSTNESS, None, "No perturbation changes the prompt.")
-        said = await asyncio.gather(*(self._ask(one.text) for one in made))
+        said = await together(self._ask(one.text) for one in made)
         failures = [f"{one.kind}: {why}" for one, (text, why) in zip(made, said, strict=True) if text is None]
         answered = [(one, text) for one, (text, _) in zip(made, said, strict=True) if text is not None]
         also: dict[str, object] = {"failures": failures} if failures else {}
@@ -79,7 +80,9 @@ class Programmatic:
             return Score(ROBUSTNESS, None, f"No perturbed prompt was answered. {failures[0]}", also=also)
         also["answers"] = {one.kind: text for one, text in answered}
         if self._plan.task == accuracy.GENERATION:
-            return Score(ROBUSTNESS, robustness.error_rate_of(answer, [text for _, text in answered]), also=also)
+            # Long answers take their time, which the server's loop has not.
+            rate = await asyncio.to_thread(robustness.error_rate_of, answer, [text for _, text in answered])
+            return Score(ROBUSTNESS, rate, also=also)
         return await self._change(record, answer, answered, also)
 
     async def _change(

@@ -89,24 +89,28 @@ class _Run:
         self._objects = parts.objects.of(self._job.account)
         self._state: dict[str, Any] = dict(attempt.state or {})
         self.output = Output(self._objects, self._job)
-        self.writing = False
+        self._human = Human(parts, attempt, self._job, self._plan, self.output)
+        self._writing = False
+
+    @property
+    def writing(self) -> bool:
+        return self._writing or self._human.writing
 
     async def whole(self) -> Outcome:
         if self._state.get("phase") == "Waiting":
-            return await Human(self._parts, self._attempt, self._job, self._plan, self.output).handed_in()
+            return await self._human.handed_in()
         async with self._places:
             data = await self._data()
-            evaluating = self._evaluating()
+            evaluating = await asyncio.to_thread(self._evaluating)
             try:
                 rows = await self._progressing(evaluating, evaluating.all(data))
             finally:
                 await evaluating.close()
         self._check_any_answered(rows)
         if self._plan.human:
-            human = Human(self._parts, self._attempt, self._job, self._plan, self.output)
-            await human.exported(rows)
-            return await human.handed_in()
-        self.writing = True
+            await self._human.exported(rows)
+            return await self._human.handed_in()
+        self._writing = True
         # An attempt that was overtaken meanwhile ends here.
         await self._attempt.checkpoint({**self._state, "phase": "Writing"})
         await asyncio.to_thread(self._write, rows, evaluating)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from outcrop.context import Parts
@@ -24,7 +25,9 @@ class SimilarSentences:
             return NO_MODEL
         try:
             said = await self._vectors(sentences(answer))
-            return max([matched(said, await self._vectors(sentences(reference))) for reference in references])
+            wanted = [await self._vectors(sentences(reference)) for reference in references]
+            # Off the loop: it is a million multiplications.
+            return await asyncio.to_thread(lambda: max(matched(said, one) for one in wanted))
         except (EngineError, KeyError) as problem:
             return f"The embedding model {self._model} cannot be used: {problem}"
 

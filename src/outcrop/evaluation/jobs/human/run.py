@@ -42,6 +42,7 @@ class Human:
         self._plan = plan
         self._output = output
         self._objects = parts.objects.of(job.account)
+        self.writing = False
 
     async def exported(self, rows: Sequence[Sequence[Scored]]) -> None:
         workflow = self._job.request["evaluationConfig"]["human"]["humanWorkflowConfig"]
@@ -84,6 +85,8 @@ class Human:
         made = await asyncio.to_thread(exported, self._objects, self._output.folder, self._attempt.state["worksheet"])
         body = await asyncio.to_thread(self._objects.get, f"{self._output.folder}/{name}")
         answers = await asyncio.to_thread(rated, made, body, name)
+        self.writing = True
+        # An attempt that was overtaken meanwhile ends here.
         await self._attempt.checkpoint({**self._attempt.state, "refused": None})
         await asyncio.to_thread(self._write, made, answers)
         return completed()
