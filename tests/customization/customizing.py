@@ -79,7 +79,7 @@ class Customizing:
             return dict(self.bedrock.get_custom_model_deployment(customModelDeploymentIdentifier=arn))
 
         def settled(row: dict[str, Any]) -> bool:
-            return row["status"] != "Creating" and row.get("updateDetails", {}).get("updateStatus") != "Updating"
+            return str(row["status"]) != "Creating" and _update_status(row) != "Updating"
 
         return self._until(get, settled, 60)
 
@@ -108,6 +108,10 @@ class Customizing:
                 return found
             time.sleep(0.1)
         raise AssertionError(f"{found}\n{self.server.log[-3000:]}")
+
+
+def _update_status(row: dict[str, Any]) -> str:
+    return str(row.get("updateDetails", {}).get("updateStatus"))
 
 
 def outcrop(server: Server, *arguments: str) -> Any:

@@ -10,6 +10,7 @@ from outcrop.batch.submitted import body_of
 from outcrop.context import Context
 from outcrop.customization import data, hyperparameters, methods
 from outcrop.customization.bases import Bases
+from outcrop.customization.names import check_free, key_of
 from outcrop.customization.submitted import JOB, POSSIBLE, arn_of, details_of, status_of
 from outcrop.errors import ConflictException, ResourceNotFoundException
 from outcrop.identity import actions, arns
@@ -26,7 +27,7 @@ from outcrop.shapes.bedrock import (
     StopModelCustomizationJobRequest,
     StopModelCustomizationJobResponse,
 )
-from outcrop.store.database import Database, Transaction
+from outcrop.store.database import Database
 from outcrop.tags import kinds, tags
 from outcrop.tags.kinds import TAGGABLE
 from outcrop.wire.operations import Operations
@@ -62,12 +63,11 @@ def create_model_customization_job(
     methods.check(method, base, chosen)
     tags.check(request.get("jobTags", []))
     tags.check(request.get("customModelTags", []))
-    key = _key(ctx, request)
     body = {
         **body_of(request, ctx.caller),
         "hyperparameters": chosen,
         "base": {"arn": base.arn, "arn_name": custom.name_in_arn(base.name), "foundation": base.foundation},
-        "key": key,
+        "key": key_of(ctx, request.get("customModelKmsKeyId")),
     }
     try:
         with ctx.database.transaction() as transaction:
@@ -83,7 +83,7 @@ def create_model_customization_job(
                 unique_name=True,
             )
             if made.is_new:
-                _check_name(transaction, ctx, made.job)
+                check_free(transaction, ctx, request["customModelName"], made.job.id)
                 tags.add(transaction, arn_of(made.job), request.get("jobTags", []))
     except jobs.TokenReused:
         raise ConflictException("The clientRequestToken was used before with other parameters.") from None
@@ -191,37 +191,6 @@ def _found(ctx: Context, identifier: str) -> Job:
     if job is None or (identifier.startswith("arn:") and arn_of(job) != identifier):
         raise ResourceNotFoundException(f"The model customization job {identifier} could not be found.")
     return job
-
-
-def _check_name(transaction: Transaction, ctx: Context, made: Job) -> None:
-    """The name of a custom model is taken by one that is there, and by a job that is making one."""
-    name = made.input["request"]["customModelName"]
-    taken = custom.named(transaction, ctx.account, ctx.region, "custom", name)
-    if taken is not None and taken.name == name:
-        raise ConflictException(f"A custom model with the name {name} already exists.")
-    for job in open_jobs(transaction, ctx.account, ctx.region):
-        if job.id != made.id and job.input["request"]["customModelName"] == name:
-            raise ConflictException(f"The job {arn_of(job)} is making a custom model with the name {name}.")
-
-
-def open_jobs(database: Database | Transaction, account: str, region: str) -> list[Job]:
-    """Customization jobs of the account that have not ended."""
-    rows = database.query(
-        "SELECT id FROM jobs WHERE account_id = ? AND region = ? AND kind = ? AND ended_at IS NULL",
-        account,
-        region,
-        JOB,
-    )
-    found = (jobs.find(database, account, region, JOB, row["id"]) for row in rows)
-    return [job for job in found if job is not None]
-
-
-def _key(ctx: Context, request: CreateModelCustomizationJobRequest) -> str | None:
-    if "customModelKmsKeyId" not in request:
-        return None
-    from outcrop.encryption.named import named
-
-    return named(ctx, request["customModelKmsKeyId"]).arn
 
 
 def _summary(job: Job) -> ModelCustomizationJobSummary:

@@ -1,18 +1,27 @@
-"""GetCustomModel, ListCustomModels, DeleteCustomModel."""
+"""CreateCustomModel, GetCustomModel, ListCustomModels, DeleteCustomModel."""
 
 from __future__ import annotations
 
 import shutil
 from typing import Any
 
+from outcrop import jobs
+from outcrop.batch.submitted import body_of
 from outcrop.context import Context
-from outcrop.customization.job_operations import metrics_of, open_jobs
-from outcrop.errors import ConflictException, ResourceNotFoundException
+from outcrop.customization.copying import COPY
+from outcrop.customization.creating import CREATING
+from outcrop.customization.job_operations import metrics_of
+from outcrop.customization.names import check_free, key_of, open_jobs
+from outcrop.errors import ConflictException, ResourceNotFoundException, ValidationException
 from outcrop.identity import actions
 from outcrop.models import custom, deployments, throughput
 from outcrop.models.custom import CustomModel
 from outcrop.models.identifiers import parse
+from outcrop.objects import names
+from outcrop.objects.errors import ObjectsError
 from outcrop.shapes.bedrock import (
+    CreateCustomModelRequest,
+    CreateCustomModelResponse,
     CustomModelSummary,
     DeleteCustomModelRequest,
     DeleteCustomModelResponse,
@@ -51,6 +60,71 @@ TAGGABLE["custom-model"] = lambda ctx, names: (
     (found := custom.find(ctx.database, names["id12"])) is not None
     and (found.account, found.region, found.kind) == (ctx.account, ctx.region, "custom")
 )
+
+
+@bedrock
+def create_custom_model(ctx: Context, request: CreateCustomModelRequest) -> CreateCustomModelResponse:
+    """Of a Hugging Face folder or a GGUF file in S3."""
+    _check_source(request)
+    tags.check(request.get("modelTags", []))
+    body = {**body_of(request, ctx.caller), "key": key_of(ctx, request.get("modelKmsKeyArn"))}
+    now = ctx.now()
+    try:
+        with ctx.database.transaction() as transaction:
+            made = jobs.create(
+                transaction,
+                ctx.account,
+                ctx.region,
+                CREATING,
+                body,
+                request.get("clientRequestToken"),
+                now=now,
+                name=request["modelName"],
+            )
+            arn = custom.build_arn("custom", ctx.region, ctx.account, made.job.id, "imported")
+            if made.is_new:
+                check_free(transaction, ctx, request["modelName"])
+                custom.add(transaction, _creating(ctx, request, made.job.id, arn, body["key"]))
+                tags.add(transaction, arn, request.get("modelTags", []))
+    except jobs.TokenReused:
+        raise ConflictException("The clientRequestToken was used before with other parameters.") from None
+    return {"modelArn": arn}
+
+
+def _check_source(request: CreateCustomModelRequest) -> None:
+    if "modelPackageArnDataSource" in request.get("customModelDataSource", {}):
+        raise ValidationException("There are no SageMaker model packages here. Give modelSourceConfig.s3DataSource.")
+    source = request.get("modelSourceConfig", {}).get("s3DataSource")
+    if source is None:
+        raise ValidationException("modelSourceConfig.s3DataSource is needed.")
+    try:
+        names.parse(source["s3Uri"])
+    except ObjectsError as problem:
+        raise ValidationException(f"{source['s3Uri']}: {problem.message}") from None
+
+
+def _creating(ctx: Context, request: CreateCustomModelRequest, model_id: str, arn: str, key: str | None) -> CustomModel:
+    now = ctx.now()
+    return CustomModel(
+        id=model_id,
+        account=ctx.account,
+        region=ctx.region,
+        kind="custom",
+        name=request["modelName"],
+        arn=arn,
+        base_arn=None,
+        foundation=None,
+        customization_type="IMPORTED",
+        status="Creating",
+        failure=None,
+        serving="own",
+        file="",
+        details={"key": key},
+        client_token=None,
+        request_hash=None,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 @bedrock
@@ -130,6 +204,12 @@ def _check_unused(transaction: Transaction, model: CustomModel) -> None:
     for job in open_jobs(transaction, model.account, model.region):
         if job.input["base"]["arn"] == model.arn:
             raise ConflictException(f"The custom model {model.arn} is being customized further.")
+    copying = transaction.query("SELECT account_id, region FROM jobs WHERE kind = ? AND ended_at IS NULL", COPY)
+    for account, region in {(row["account_id"], row["region"]) for row in copying}:
+        if any(job.input["source"] == model.id for job in open_jobs(transaction, account, region, COPY)):
+            raise ConflictException(f"The custom model {model.arn} is being copied.")
+    if model.status == "Creating":
+        raise ConflictException(f"The custom model {model.arn} is being created.")
 
 
 def _fits(row: CustomModel, request: ListCustomModelsRequest) -> bool:

@@ -1,5 +1,5 @@
 """Customization's operations, one module for each resource."""
 
-from outcrop.customization import deployment_operations, job_operations, model_operations
+from outcrop.customization import copy_operations, deployment_operations, job_operations, model_operations
 
-__all__ = ["deployment_operations", "job_operations", "model_operations"]
+__all__ = ["copy_operations", "deployment_operations", "job_operations", "model_operations"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from outcrop.batch.service import Service
 from outcrop.context import Parts
-from outcrop.customization import deploying, run
+from outcrop.customization import copying, creating, deploying, run
+from outcrop.customization.copying import COPY, CopyRun
+from outcrop.customization.creating import CREATING, CreatingRun
 from outcrop.customization.deploying import DEPLOYING, DeployingRun
 from outcrop.customization.run import CustomizationRun
 from outcrop.customization.submitted import JOB
@@ -22,10 +24,17 @@ def service(parts: Parts) -> Service:
     kinds = (
         Kind(JOB, "a task of the server: a trainer", at_once=training, deliver=run.delivering(clock)),
         Kind(DEPLOYING, "a task of the server", at_once=SMALL_AT_ONCE, deliver=deploying.delivering(clock)),
+        Kind(CREATING, "a task of the server", at_once=SMALL_AT_ONCE, deliver=creating.delivering(clock)),
+        Kind(COPY, "a task of the server", at_once=SMALL_AT_ONCE, deliver=copying.delivering(clock)),
     )
     return Service(
         parts.database,
-        {JOB: CustomizationRun(parts), DEPLOYING: DeployingRun(parts)},
+        {
+            JOB: CustomizationRun(parts),
+            DEPLOYING: DeployingRun(parts),
+            CREATING: CreatingRun(parts),
+            COPY: CopyRun(parts),
+        },
         at_once=training + SMALL_AT_ONCE * (len(kinds) - 1),
         clock=clock,
         timing=TIMING,

@@ -54,7 +54,7 @@ def moved(state: Mapping[str, Any], phase: str, now: datetime) -> dict[str, Any]
 def details_of(job: Job) -> dict[str, Any]:
     """`statusDetails`: a part that was under way ends as the job does."""
     parts: Mapping[str, list[str]] = (job.state or {}).get("parts", {})
-    details = {}
+    details: dict[str, Any] = {}
     for part in PARTS:
         if part not in parts:
             details[part] = {"status": "NotStarted"}

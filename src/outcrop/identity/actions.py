@@ -89,7 +89,12 @@ _BY_OPERATION: Mapping[str, tuple[str, ...]] = {
     "CreateModelInvocationJob": ("model-invocation-job *",),
     "CreateModelCopyJob": ("custom-model sourceModelArn",),
     "CreateProvisionedModelThroughput": ("provisioned-model *",),
+    "CreateCustomModel": ("custom-model *",),
     "CreateCustomModelDeployment": ("custom-model modelArn",),
+    "UpdateCustomModelDeployment": (
+        "custom-model-deployment customModelDeploymentIdentifier",
+        "custom-model modelArn",
+    ),
     "CreateInferenceProfile": ("application-inference-profile *",),
     "GetAgentAlias": ("agent-alias agentId agentAliasId",),
     "UpdateAgentAlias": ("agent-alias agentId agentAliasId",),

@@ -51,9 +51,9 @@ class ImportRun:
             if attempt.state is None:
                 await attempt.checkpoint(state)
             files = await asyncio.to_thread(self._listed, job, uri)
-            await self._copied(attempt, job, files, folder)
+            await self.copied(attempt, job, files, folder)
             attempt.log("checking and converting")
-            found = await _examined(folder)
+            found = await examined(folder)
             model = self._row(attempt, job, state["model"], found)
             await asyncio.to_thread(self._add, model, job.request.get("importedModelTags", []))
         except (Refused, AccessDeniedException) as problem:
@@ -63,7 +63,8 @@ class ImportRun:
             return failed(str(told(problem, uri)))
         return completed({"model": state["model"], "arn": model.arn})
 
-    def _listed(self, job: Submitted, uri: str) -> list[Stored]:
+    def listed(self, job: Submitted, uri: str) -> list[Stored]:
+        """The model's files. Blocks. Refused, AccessDeniedException or ObjectsError."""
         allowed = rights.Rights(self._parts.database, job)
         allowed.check(rights.LIST, uri)
         try:
@@ -74,7 +75,8 @@ class ImportRun:
             allowed.check(rights.GET, file.uri)
         return files
 
-    async def _copied(self, attempt: Attempt, job: Submitted, files: list[Stored], folder: Path) -> None:
+    async def copied(self, attempt: Attempt, job: Submitted, files: list[Stored], folder: Path) -> None:
+        """Refused if the disk has no room for them."""
         total = sum(file.size for file in files)
         free = await asyncio.to_thread(_room_for, folder)
         if 2 * total + SPARE_BYTES > free:
@@ -154,7 +156,7 @@ def _room_for(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-async def _examined(folder: Path) -> dict[str, Any]:
+async def examined(folder: Path) -> dict[str, Any]:
     """Refused with the sentence that the process found. RuntimeError if it crashed, which is tried again."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "outcrop.model_import.converting", str(folder)),

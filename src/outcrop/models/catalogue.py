@@ -94,6 +94,7 @@ class Catalogue:
                 f"Could not resolve the foundation model from the model identifier: {identifier}"
             )
         if found is None:
+            self._check_deployment(name, account, region)
             raise invalid_identifier()
         if self.served.model(found[0]) is not None:
             return self._custom(found[0])
@@ -229,14 +230,19 @@ class Catalogue:
 
     def _deployed(self, deployment_id: str, account: str, region: str) -> tuple[str, str] | None:
         deployment = self.served.deployment(account, region, deployment_id)
-        if deployment is None:
+        # One that was not active a moment ago is looked up afresh.
+        if deployment is None or deployment.status != "Active":
             return None
-        if deployment.status == "Creating":
-            raise ModelNotReadyException(f"The deployment {deployment.arn} is being created. Try again in a moment.")
-        if deployment.status == "Failed":
-            raise ValidationException(f"The deployment {deployment.arn} has failed. {deployment.failure or ''}".strip())
         model_id = custom.engine_id(deployment.model)
         return model_id, model_id
+
+    def _check_deployment(self, name: Identifier, account: str, region: str) -> None:
+        """Why a deployment that there is does not answer."""
+        found = self.served.deployment(account, region, name.name) if name.kind == "custom-model-deployment" else None
+        if found is not None and found.status == "Creating":
+            raise ModelNotReadyException(f"The deployment {found.arn} is being created. Try again in a moment.")
+        if found is not None and found.status == "Failed":
+            raise ValidationException(f"The deployment {found.arn} has failed. {found.failure or ''}".strip())
 
     def _alias_of_arn(self, text: str) -> str | None:
         """Only an exact alias: `*` is meant for ids, and must not turn somebody's ARN into another model."""
