@@ -193,6 +193,20 @@ def test_a_browser_draws_and_filters(tmp_path: Path) -> None:
     in_browser(results, tmp_path, look)
 
 
+@in_chromium
+def test_a_long_reference_waits_behind_a_summary(tmp_path: Path) -> None:
+    results = made(items=1, models={"house": 1.0})
+    tests = json.dumps({"test": "def check(f):\n    assert f(1) == 2", "kwargs": [{"n": 1}]})
+    long = [msgspec.structs.replace(one, reference=tests) for one in results.records]
+
+    async def look(page: Page) -> None:
+        text = await page.value("document.querySelector('details.reference pre').textContent")
+        assert text == 'test:\ndef check(f):\n    assert f(1) == 2\n\nkwargs:\n[\n  {\n    "n": 1\n  }\n]'
+        assert not await page.value("document.querySelector('details.reference').open")
+
+    in_browser(Results(results.runs, long), tmp_path, look)
+
+
 def of(results: Results, model: str) -> list[Any]:
     return [one for one in results.records if one.model.startswith(model)]
 

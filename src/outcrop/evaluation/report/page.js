@@ -125,12 +125,35 @@
     article.append(element("h3", "", [data.suites[item.suite].title, item.group, item.id].join(" · ")));
     const prompt = element("pre", "prompt", item.prompt);
     prompt.tabIndex = 0;
-    const reference = element("p", "reference");
-    reference.append("Reference: ", element("b", "", item.reference));
+    const reference = referenceOf(item.reference);
     const side = element("div", "side");
     side.append(...answersOf(item).map(answer));
     article.append(prompt, reference, side);
     return article;
+  }
+
+  // A short one is shown; tests and lists of instructions wait behind a summary, key by key.
+  function referenceOf(text) {
+    if (text.length <= 200 && !text.startsWith("{")) {
+      const shown = element("p", "reference");
+      shown.append("Reference: ", element("b", "", text));
+      return shown;
+    }
+    const folded = element("details", "reference");
+    const body = element("pre", "prompt", readable(text));
+    body.tabIndex = 0;
+    folded.append(element("summary", "", "Reference"), body);
+    return folded;
+  }
+
+  function readable(text) {
+    try {
+      const parts = Object.entries(JSON.parse(text));
+      const plain = (value) => (typeof value === "string" ? value.trim() : JSON.stringify(value, null, 2));
+      return parts.map(([key, value]) => `${key}:\n${plain(value)}`).join("\n\n");
+    } catch {
+      return text;
+    }
   }
 
   function answer(one) {
