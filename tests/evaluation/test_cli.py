@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import sqlite3
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,10 +19,12 @@ from click.testing import CliRunner, Result
 from outcrop.cli import main
 from outcrop.evaluation.results import Results
 from tests.evaluation.benchmarks import BENCHMARKS, write_gpqa, write_ifeval, write_mmlu_pro
+from tests.live import clean_environment
 
 RULES = {
     "good": [{"contains": "What comes after 7?", "text": "The answer is (H)."}, {"text": "So the answer is (A)."}],
     "bad": [{"text": "The answer is (J)."}],
+    "slow": [{"text": "The answer is (A).", "first_delay_ms": 100}],
     "broken": [{"error": {"kind": "invalid", "message": "Not today."}}],
 }
 
@@ -95,6 +102,51 @@ def test_again_it_asks_nothing(home: Path, tmp_path: Path) -> None:
     assert [record.cached for record in one.records] == [False] * 10
     assert [record.cached for record in two.records] == [True] * 10
     assert [record.answer for record in one.records] == [record.answer for record in two.records]
+
+
+def test_a_stopped_run_goes_on(home: Path, tmp_path: Path) -> None:
+    arguments = ["test.slow-v1:0", "--suite", "mmlu-pro", "--data", "data", "--out", "out", "--samples", "20"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "outcrop", "evaluate", *arguments],
+        env=clean_environment(home), cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while kept(home) < 8:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said_last = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopped. The same command goes on where this one was" in said_last
+    assert not (tmp_path / "out").exists()
+    before = kept(home)
+    assert 8 <= before < 800
+    assert evaluate(*arguments[:-1], "1").exit_code == 0
+    records = Results.read(tmp_path / "out").records
+    # Sample 0 of an item is asked before its others, so these are among the kept ones.
+    assert sum(record.cached for record in records) >= 1
+    assert kept(home) == before + sum(not record.cached for record in records)
+
+
+def kept(home: Path) -> int:
+    """Answers that are in the cache."""
+    path = home / "evaluations" / "answers.sqlite3"
+    if not path.exists():
+        return 0
+    database = sqlite3.connect(path)
+    try:
+        return int(database.execute("SELECT count(*) FROM answers").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+    finally:
+        database.close()
+
+
+def test_help_names_both_commands() -> None:
+    assert "compare" in said(evaluate("--help"))
+    assert "--languages" in said(evaluate("run", "--help"))
+    assert evaluate().exit_code != 0
 
 
 def test_compare_folders(home: Path, tmp_path: Path) -> None:
