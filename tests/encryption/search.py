@@ -52,4 +52,4 @@ def _found_in_rows(home: Path) -> list[str]:
 
 
 def _bytes(value: object) -> bytes:
-    return value.encode() if isinstance(value, str) else bytes(value)  # type: ignore[call-overload, no-any-return]  # bytea
+    return value.encode() if isinstance(value, str) else bytes(value)  # type: ignore[call-overload]  # bytea

@@ -33,7 +33,7 @@ def earlier(home: Path) -> None:
     database = Database.open(store_at(home), up_to_date=False)
     with database.transaction() as transaction:
         migrate.make(transaction, BEFORE)
-        insert = {
+        insert: dict[str, dict[str, object]] = {
             "accounts": {"id": ACCOUNT, "created_at": MOMENT},
             "buckets": {"name": "bucket", "account_id": ACCOUNT, "region": REGION, "created_at": MOMENT},
             "objects": {"bucket": "bucket", "key": b"old", "id": "o", "size": 5, "etag": "e", "modified_at": MOMENT,

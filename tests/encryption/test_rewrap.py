@@ -58,6 +58,14 @@ def rotated(database: Database, keys: Keys) -> Key:
     return keys.default(ACCOUNT, REGION)
 
 
+def left(database: Database, key: Key) -> dict[int, int]:
+    """How much each version of the key wraps."""
+    return {
+        version: sum(len(rewrap._found(database, key, column, version, None)) for column in rewrap.COLUMNS)
+        for version in key.versions
+    }
+
+
 def whole_job(database: Database, words: str) -> str:
     """With something in every column that is sealed; its id."""
     job = make(database, "kind", words)
@@ -99,9 +107,9 @@ def test_everything_is_wrapped_anew(database: Database, keys: Keys, objects: Loc
     job = whole_job(database, "words")
     kept_response(database, "resp")
     key = rotated(database, keys)
-    assert rewrap.left(database, key) == {1: 9, 2: 0}
+    assert left(database, key) == {1: 9, 2: 0}
     assert rewrap.rewrap(database, keys, key) == 9
-    assert rewrap.left(database, key) == {1: 0, 2: 9}
+    assert left(database, key) == {1: 0, 2: 9}
     # The first version is needed no more.
     with database.transaction() as transaction:
         transaction.execute("DELETE FROM encryption_key_versions WHERE number = 1")
@@ -185,7 +193,7 @@ def test_killed_on_its_way(database: Database, keys: Keys, objects: LocalObjects
     key = keys.default(ACCOUNT, REGION)
     assert key.newest > 2
     rewrap.rewrap(database, keys, key)
-    assert rewrap.left(database, key)[key.newest] == 40 + COUNT
+    assert left(database, key)[key.newest] == 40 + COUNT
     assert [look(database, job).input for job in made] == [*range(COUNT)]
 
 

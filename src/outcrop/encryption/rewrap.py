@@ -43,14 +43,6 @@ def rewrap(database: Database, keys: Keys, key: Key) -> int:
     )
 
 
-def left(database: Database, key: Key) -> dict[int, int]:
-    """How much each version of the key still wraps, by its number."""
-    return {
-        version: sum(len(_found(database, key, column, version, None)) for column in COLUMNS)
-        for version in key.versions
-    }
-
-
 def _column(database: Database, keys: Keys, key: Key, column: Column, old: int) -> int:
     done = 0
     for rows in _batches(database, key, column, old):

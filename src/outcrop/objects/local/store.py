@@ -244,15 +244,19 @@ class LocalStore:
             (self._opening(bucket, part), offset, length) for part, offset, length in _pieces(found.parts, start, stop)
         ]
         stack = contextlib.ExitStack()
+        files: list[BinaryIO | SealedFile] = []
         try:
-            files = [stack.enter_context(opening()) for opening, _, _ in pieces[:OPEN_AHEAD]]
+            for opening, _, _ in pieces[:OPEN_AHEAD]:
+                files.append(opening())
+                stack.callback(files[-1].close)
         except BaseException:
             stack.close()
             raise
 
         def chunks() -> Iterator[bytes]:
             for index, (opening, offset, length) in enumerate(pieces):
-                with files[index] if index < len(files) else opening() as file:
+                file = files[index] if index < len(files) else opening()
+                with contextlib.closing(file):
                     file.seek(offset)
                     while length:
                         chunk = file.read(min(CHUNK_BYTES, length))
