@@ -59,7 +59,7 @@ def clean_environment(home: Path) -> dict[str, str]:
 def serve(home: Path, *options: str, settings: str = "", more: Mapping[str, str] | None = None) -> Iterator[Server]:
     """`more` are further variables of its environment."""
     home.mkdir(parents=True, exist_ok=True)
-    if text := settings + settings_of(store_at(home)):
+    if text := settings if "[store]" in settings else settings + settings_of(store_at(home)):
         (home / "settings.toml").write_text(text)
     environment = {**clean_environment(home), **(more or {})}
     port = free_port()

@@ -37,8 +37,10 @@ BUCKET = "inside"
 class Inside:
     """A server's parts. `later` sets the clock of requests and jobs forward; leases go by the real one."""
 
-    def __init__(self, folder: Path, settings: str) -> None:
-        (folder / "settings.toml").write_text(settings + settings_of(store_at(folder)))
+    def __init__(self, folder: Path, settings: str | None = None) -> None:
+        """Without `settings`, another server of a folder that has some."""
+        if settings is not None:
+            (folder / "settings.toml").write_text(settings + settings_of(store_at(folder)))
         self.app = App(load(folder / "settings.toml"), folder)
         self.later = timedelta()
         self.parts = replace(self.app.parts, clock=lambda: datetime.now(UTC) + self.later)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from outcrop.jobs import queue
@@ -21,12 +23,20 @@ from pathlib import Path
 from outcrop.batch import answering
 from tests.batch.inside import Inside
 answering.PART_SECONDS = 0.02
-folder = Path(sys.argv[1])
-inside = Inside(folder, (folder / "settings.toml").read_text().partition("[store]")[0])
-with inside.serving():
+with Inside(Path(sys.argv[1])).serving():
     time.sleep(600)
 """
 FILES, RECORDS, KILLS = 4, 60, 8
+
+
+@contextlib.contextmanager
+def another_server(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs the folder's jobs. It is killed at the end."""
+    with subprocess.Popen([sys.executable, "-c", SERVER, str(folder)]) as server:
+        try:
+            yield server
+        finally:
+            os.kill(server.pid, signal.SIGKILL)
 
 
 def test_killed_in_the_middle_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
@@ -44,14 +54,13 @@ def test_killed_in_the_middle_nothing_is_lost_or_doubled(tmp_path: Path) -> None
     killed_at = []
     for _ in range(KILLS):
         before = inside.get(arn).get("processedRecordCount", 0)
-        with subprocess.Popen([sys.executable, "-c", SERVER, str(tmp_path)]) as server:
+        with another_server(tmp_path) as server:
             deadline = time.monotonic() + 60
             while inside.get(arn).get("processedRecordCount", 0) <= before:
                 assert time.monotonic() < deadline
                 assert server.poll() is None
                 time.sleep(0.005)
             time.sleep(chance.uniform(0, 0.15))
-            os.kill(server.pid, signal.SIGKILL)
         killed_at.append(inside.get(arn).get("processedRecordCount", 0))
     assert inside.get(arn)["status"] == "InProgress", killed_at
     assert killed_at == sorted(set(killed_at))
@@ -72,6 +81,32 @@ def test_killed_in_the_middle_nothing_is_lost_or_doubled(tmp_path: Path) -> None
     assert manifest["outputTokenCount"] == FILES * RECORDS * 9 // 10 * 4
     assert inside.keys(arn) == [*(f"{file}.jsonl.out" for file in range(FILES)), "manifest.json.out"]
     assert [stored.key for stored in walk(inside.ctx.objects, f"s3://{BUCKET}/out/") if ".parts" in stored.key] == []
+
+
+def test_of_two_servers_one_goes_on_with_the_jobs_of_the_other(tmp_path: Path) -> None:
+    """They share database and objects. Both have jobs; one is killed; all jobs end, each record answered once."""
+    inside = Inside(tmp_path, settings(tmp_path).replace("concurrency = 4", "concurrency = 1", 1))
+    source = inside.put("in.jsonl", *[messages(f"slowly {n}") for n in range(12)])
+    with another_server(tmp_path) as one, another_server(tmp_path):
+        # More than one server takes at a time.
+        arns = [inside.create(source, jobName=f"job-{n}") for n in range(6)]
+        job_ids = [arn.rpartition("/")[2] for arn in arns]
+
+        def holders() -> set[str]:
+            held = [queue.called(inside.parts.database, job_id)[0].holder for job_id in job_ids]
+            return {holder.rpartition(":")[2] for holder in held if holder}
+
+        deadline = time.monotonic() + 60
+        while len(holders()) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(one.pid, signal.SIGKILL)
+        for arn in arns:
+            done = inside.until(arn, "Completed")
+            assert (done["successRecordCount"], done["errorRecordCount"]) == (12, 0)
+            assert [said(line) for line in inside.read(arn, "in.jsonl.out")] == [f"slowly {n}" for n in range(12)]
+    fences = [queue.called(inside.parts.database, job_id)[0].fence for job_id in job_ids]
+    assert max(fences) > 1, "nobody lost a job"
 
 
 def test_a_server_that_is_shut_down_gives_its_jobs_back(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ def target(tmp_path: Path) -> Path:
     """A data folder whose settings name the other kind of database than the first one's."""
     home = tmp_path / "target"
     home.mkdir()
-    if isinstance(store_at(home), Path):
-        (home / "settings.toml").write_text(settings_of(postgresql_at(home)))
+    other = settings_of(postgresql_at(home)) if isinstance(store_at(home), Path) else "[store]\n"
+    (home / "settings.toml").write_text(other)
     return home
 
 
@@ -59,8 +59,7 @@ def test_a_server_moves_from_one_database_to_the_other(tmp_path: Path, target: P
     done = outcrop(target, "restore", str(file))
     assert done.returncode == 0, done.stderr
     assert json.loads(outcrop(target, "keys", "list", "--json").stdout)[0]["Id"] == source["AWS_ACCESS_KEY_ID"]
-    store = (target / "settings.toml").read_text() if (target / "settings.toml").exists() else ""
-    with serve(target, settings=SETTINGS + store) as server:
+    with serve(target, settings=SETTINGS + (target / "settings.toml").read_text()) as server:
         environment = {**source, "AWS_ENDPOINT_URL_BEDROCK": server.url}
         client = _bedrock(environment)
         assert client.get_inference_profile(inferenceProfileIdentifier=profile)["inferenceProfileName"] == "mine"
