@@ -84,7 +84,7 @@ class Keys:
         self._checked = float("-inf")
         self._known: dict[str, Key] = {}
         self._defaults: dict[tuple[str, str], Key] = {}
-        self._ciphers: dict[bytes, AESGCM] = {}
+        self._ciphers: dict[tuple[bytes, str], AESGCM | None] = {}
 
     def all(self, account: str | None = None) -> list[Key]:
         self.refresh()
@@ -251,15 +251,18 @@ class Keys:
 
     def _cipher(self, key: Row, version: Row) -> AESGCM | None:
         """None for a version that does not open: the damage of one key must not be that of all accounts."""
-        material = bytes(version["material"])
-        # By what is stored and not by the number: a rotation that was rolled back gives its number to the next.
-        if (known := self._ciphers.get(material)) is None:
-            place = _place(key["account_id"], key["id"], version["number"])
-            try:
-                known = self._ciphers[material] = AESGCM(self._vault.decrypt(material, place))
-            except KeyFileError as problem:
-                logger.error("%s", problem)
-        return known
+        material, place = bytes(version["material"]), _place(key["account_id"], key["id"], version["number"])
+        # Not by the number alone: a rotation that was rolled back gives its number to the next.
+        if (material, place) not in self._ciphers:
+            self._ciphers[material, place] = self._opened(material, place)
+        return self._ciphers[material, place]
+
+    def _opened(self, material: bytes, place: str) -> AESGCM | None:
+        try:
+            return AESGCM(self._vault.decrypt(material, place))
+        except KeyFileError as problem:
+            logger.error("%s", problem)
+            return None
 
     def _add_version(self, transaction: Transaction, account: str, key_id: str, number: int) -> None:
         material = os.urandom(envelope.KEY_BYTES)
