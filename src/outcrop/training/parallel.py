@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from outcrop.training.batches import Batch
 from outcrop.training.model import Decoder, device
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -69,6 +72,16 @@ def summed(values: Tensor) -> Tensor:
     if together():
         dist.all_reduce(values)
     return values
+
+
+def first_ones(make: Callable[[], T]) -> T:
+    """What the first process makes, on all; it is made nowhere else."""
+    if not together():
+        return make()
+    found: list[Any] = [make() if rank() == 0 else None]
+    dist.broadcast_object_list(found, 0)
+    made: T = found[0]
+    return made
 
 
 def agreed(wish: bool) -> bool:

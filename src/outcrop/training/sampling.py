@@ -22,23 +22,28 @@ def sample(
     bf16: bool = False,
 ) -> list[list[int]]:
     """The continuation of each prompt, with the token that ended it if one did. Temperature 0 takes the likeliest token."""
-    where = device()
-    random = torch.Generator().manual_seed(seed)
+    where, random = device(), torch.Generator().manual_seed(seed)
     ids, padding = _aligned(prompts)
     caches = [LayerCache() for _ in range(model.config.layers)]
-    closing = torch.tensor(sorted(ends))
+    closing, known = torch.tensor(sorted(ends)), 0
     answers: list[list[int]] = [[] for _ in prompts]
-    open_ = torch.ones(len(prompts), dtype=torch.bool)
+    going = torch.ones(len(prompts), dtype=torch.bool)
     for _ in range(max_tokens):
-        start = ids.shape[1] if not answers[0] else 1
-        whole = padding.max() + max(map(len, prompts)) - padding.max() + len(answers[0])
-        logits = _next(model, ids, padding, int(whole), caches, where, bf16=bf16)
-        chosen = _chosen(logits, temperature, random)
-        for row, token in enumerate(chosen.tolist()):
-            if open_[row]:
-                answers[row].append(token)
-        open_ &= ~torch.isin(chosen, closing)
-        if not open_.any():
+        columns = torch.arange(known, known + ids.shape[1])
+        known += ids.shape[1]
+        with torch.autocast(where.type, torch.bfloat16, enabled=bf16):
+            logits = model(
+                ids.to(where),
+                positions=(columns - padding[:, None]).clamp(min=0).to(where),
+                wanted=(columns == known - 1).expand(ids.shape).to(where),
+                caches=caches,
+                seen=_seen(columns, known, padding).to(where),
+            )
+        chosen = _chosen(logits.float().cpu(), temperature, random)
+        for row in going.nonzero().flatten().tolist():
+            answers[row].append(int(chosen[row]))
+        going &= ~torch.isin(chosen, closing)
+        if not going.any():
             break
         ids = chosen[:, None]
     return answers
@@ -51,3 +56,18 @@ def _aligned(prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     for row, prompt in enumerate(prompts):
         ids[row, width - len(prompt) :] = torch.tensor(prompt)
     return ids, torch.tensor([width - len(prompt) for prompt in prompts])
+
+
+def _seen(columns: Tensor, known: int, padding: Tensor) -> Tensor:
+    """(B, 1, T, S): each column sees those before it that are not empty, and itself, since none may see nothing."""
+    every = torch.arange(known)
+    past = every[None, :] <= columns[:, None]
+    itself = every[None, :] == columns[:, None]
+    full = every[None, None, :] >= padding[:, None, None]
+    return ((past[None] & full) | itself[None])[:, None]
+
+
+def _chosen(logits: Tensor, temperature: float, random: torch.Generator) -> Tensor:
+    if temperature == 0:
+        return logits.argmax(-1)
+    return torch.multinomial((logits / temperature).softmax(-1), 1, generator=random)[:, 0]

@@ -77,11 +77,14 @@ class Trainer:
             yield json.loads(line)
 
     def kill_at(self, step: int) -> None:
-        """As soon as it has told of `step`: SIGKILL."""
+        """As soon as it has told of `step`: SIGKILL. Processes that it has started end with its standard input."""
         told = list(self.until(step))
         assert told[-1].get("step") == step, "it ended before"
         self.process.kill()
         self.process.wait()
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        list(self.messages())
 
     def until(self, step: int) -> Iterator[dict[str, Any]]:
         for message in self.messages():

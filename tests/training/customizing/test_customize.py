@@ -181,11 +181,11 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best(tmp_path
     best = min(found, key=lambda pair: pair[1])
     assert result["best_step"] == best[0] < result["steps"]
     base = bases.load(Path(result["folder"]))
-    from outcrop.training.customizing.prepared import prepare
+    from outcrop.training.customizing.prepared import PARSERS, prepare
     from outcrop.training.rows import RowSource
 
     files = {"validation": [str(folder / "held.jsonl")]}
-    rows = prepare(base, "fine-tuning", files, tmp_path / "rows", 512)["validation"]
+    rows = prepare(base, PARSERS["fine-tuning"], files, tmp_path / "rows", 512)["validation"]
     assert rows is not None
     batches = [b for step in RowSource(rows, 1, 1, 64, 4096).steps((0, 0)) for b in step.pieces]
     assert mean_loss(base.model(), batches, bf16=False) == pytest.approx(best[1], abs=0.02)

@@ -12,7 +12,7 @@ pytest.importorskip("tokenizers")
 
 from outcrop.training.customizing import base as bases
 from outcrop.training.customizing.base import Base
-from outcrop.training.customizing.prepared import Encoder, prepare
+from outcrop.training.customizing.prepared import PARSERS, Encoder, prepare
 from outcrop.training.customizing.records import Conversation, InvalidData, Refused, Text
 from outcrop.training.tokenizer import Message
 from tests.training.customizing.conftest import write_lines
@@ -91,12 +91,12 @@ def test_problems_of_all_files_are_told_at_once_and_nothing_is_kept(tmp_path: Pa
     held = write_lines(tmp_path / "held.jsonl", [{"input": "x"}, good])
     files = {"training": [str(train), str(tmp_path / "gone.jsonl")], "validation": [str(held)]}
     with pytest.raises(InvalidData) as refusal:
-        prepare(base, "fine-tuning", files, tmp_path / "rows", 512)
+        prepare(base, PARSERS["fine-tuning"], files, tmp_path / "rows", 512)
     starts = ["train.jsonl line 2: The record has", "train.jsonl line 3:", "gone.jsonl: ", "held.jsonl line 1:"]
     for problem, start in zip(refusal.value.problems, starts, strict=True):
         assert problem.startswith(start)
     write_lines(train, [good])
-    rows = prepare(base, "fine-tuning", {"training": [str(train)], "validation": []}, tmp_path / "rows", 512)
+    rows = prepare(base, PARSERS["fine-tuning"], {"training": [str(train)], "validation": []}, tmp_path / "rows", 512)
     assert rows["training"] is not None
     assert len(rows["training"]) == 1
     assert rows["validation"] is None
@@ -105,12 +105,12 @@ def test_problems_of_all_files_are_told_at_once_and_nothing_is_kept(tmp_path: Pa
 def test_rows_are_made_once_of_the_same_files(tmp_path: Path, base: Base) -> None:
     train = write_lines(tmp_path / "train.jsonl", [{"prompt": "Hi", "completion": "Hello"}])
     files = {"training": [str(train)]}
-    prepare(base, "fine-tuning", files, tmp_path / "rows", 512)
+    prepare(base, PARSERS["fine-tuning"], files, tmp_path / "rows", 512)
     index = tmp_path / "rows" / "training" / "index.json"
     before = index.stat().st_ino, index.stat().st_mtime_ns
-    prepare(base, "fine-tuning", files, tmp_path / "rows", 512)
+    prepare(base, PARSERS["fine-tuning"], files, tmp_path / "rows", 512)
     assert (index.stat().st_ino, index.stat().st_mtime_ns) == before
     write_lines(train, [{"prompt": "Hi", "completion": "Hello"}] * 2)
-    rows = prepare(base, "fine-tuning", files, tmp_path / "rows", 512)
+    rows = prepare(base, PARSERS["fine-tuning"], files, tmp_path / "rows", 512)
     assert rows["training"] is not None
     assert len(rows["training"]) == 2

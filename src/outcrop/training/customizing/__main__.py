@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
-import threading
 from pathlib import Path
 
 import msgspec
@@ -17,9 +14,11 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m outcrop.training.customizing SPEC.json", file=sys.stderr)
         return FAILED
-    _end_with_parent()
     from outcrop.training import parallel
-    from outcrop.training.customizing.messages import reporter
+    from outcrop.training.customizing.messages import Replies, reporter
+
+    replies = Replies(FAILED)
+    replies.listen()
 
     with parallel.world(), reporter() as tell:
         from outcrop.engines.weights.errors import WeightsError
@@ -29,7 +28,7 @@ def main(arguments: list[str]) -> int:
         from outcrop.training.lora import AdapterError
 
         try:
-            result = customize(load(Path(arguments[0])), tell)
+            result = customize(load(Path(arguments[0])), tell, replies)
         except InvalidData as refusal:
             tell({"type": "invalid", "problems": refusal.problems})
             return INVALID
@@ -47,19 +46,6 @@ def main(arguments: list[str]) -> int:
             return FAILED
         tell({"type": "done", "result": msgspec.to_builtins(result)})
     return DONE
-
-
-def _end_with_parent() -> None:
-    """If standard input is a pipe, whoever holds its other end is waited for; a terminal or a file may end as it likes."""
-    kind = os.fstat(0).st_mode
-    if stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
-        threading.Thread(target=_wait_for_end, daemon=True).start()
-
-
-def _wait_for_end() -> None:
-    while os.read(0, 4096):
-        pass
-    os._exit(FAILED)
 
 
 if __name__ == "__main__":

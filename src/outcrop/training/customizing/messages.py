@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import queue
+import stat
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +25,41 @@ def phase(name: str) -> dict[str, Any]:
 
 def line(text: str) -> dict[str, Any]:
     return {"type": "line", "text": text}
+
+
+class Replies:
+    """What the program that started this one says on standard input; when that ends, so does this process."""
+
+    def __init__(self, failed: int) -> None:
+        self._failed = failed
+        self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._asked = 0
+        self.there = False
+
+    def listen(self) -> None:
+        """If standard input is a pipe, whoever holds its other end is waited for; a terminal or a file may end as it likes."""
+        kind = os.fstat(0).st_mode
+        if stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
+            self.there = True
+            threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        rest = b""
+        while block := os.read(0, 65536):
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                self._lines.put(line)
+        os._exit(self._failed)
+
+    def rewards(self, tell: Tell, samples: Sequence[dict[str, Any]]) -> list[float]:
+        """What the starting program finds the answers worth. ValueError if it says something else than so many numbers."""
+        self._asked += 1
+        tell({"type": "grade", "id": self._asked, "samples": list(samples)})
+        answer = json.loads(self._lines.get())
+        rewards = [float(reward) for reward in answer["rewards"]]
+        if answer["id"] != self._asked or len(rewards) != len(samples):
+            raise ValueError(f"{len(rewards)} rewards of question {answer['id']} for {len(samples)} answers")
+        return rewards
 
 
 class JsonLines:
@@ -59,6 +98,8 @@ class Bar:
             case "progress":
                 told = "step {step}, loss {loss:.3f}, {tokens_per_second:.0f} tokens/s, MFU {mfu:.0%}".format(**message)
                 self._bar.update(self._task, completed=message["step"], total=message["steps"], told=told)
+            case "reward":
+                self._bar.update(self._task, description="reward {reward:.3f}".format(**message))
             case "phase":
                 self._bar.update(self._task, description=message["name"].replace("_", " "))
             case "validation":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,41 @@ import jinja2
 from outcrop.training import parallel
 from outcrop.training.customizing import records
 from outcrop.training.customizing.base import Base
-from outcrop.training.customizing.records import Conversation, Problems, Refused, Text
+from outcrop.training.customizing.records import Conversation, Pair, Problems, Prompt, Refused, Text
 from outcrop.training.rows import Rows, RowWriter
 from outcrop.training.tokenizer import Message, Template, TemplateRefusal, Unsteady, encode_example
 
 Encoded = tuple[list[int], list[bool]]
-PARSERS: Mapping[str, Callable[[Mapping[str, Any]], Conversation | Text]] = {
+Record = Conversation | Text | Pair | Prompt
+Parse = Callable[[Mapping[str, Any]], Record]
+PARSERS: Mapping[str, Parse] = {
     "fine-tuning": records.fine_tuning,
     "continued-pre-training": records.continued_pre_training,
+    "distillation": records.fine_tuning,
+    "preference": records.preference,
 }
 
 
 class Encoder:
-    """Rows of a record. Refused if it cannot be one or has more than `context` tokens; long texts are cut instead."""
+    """Rows of a record: of a pair two, the preferred answer's first; of a prompt its own, in which nothing counts.
+
+    Refused if it cannot be one or has more than `context` tokens; long texts are cut instead.
+    """
 
     def __init__(self, base: Base, context: int) -> None:
         self._base = base
         self._context = context
         self._template = base.template()
 
-    def rows(self, record: Conversation | Text) -> Iterator[Encoded]:
+    def rows(self, record: Record) -> Iterator[Encoded]:
         if isinstance(record, Text):
             yield from self._cut(record.text)
+        elif isinstance(record, Pair):
+            pair = [self._answer([*record.messages, answer]) for answer in (record.preferred, record.other)]
+            yield from map(self._fits, pair)
+        elif isinstance(record, Prompt):
+            ids = self._asked(record.messages)
+            yield self._fits((ids, [False] * len(ids)))
         elif self._template is None:
             yield self._fits(self._plain(record.messages))
         else:
@@ -51,17 +65,30 @@ class Encoder:
     def _conversation(self, template: Template, messages: Sequence[Message]) -> Iterator[Encoded]:
         """One row; or one for each answer, where the template shows earlier turns otherwise than the last."""
         tokenizer, ends = self._base.tokenizer, self._base.ends
-        try:
+        with _refusals():
             try:
                 yield encode_example(tokenizer, template, messages, ends=ends)
             except Unsteady:
                 for end in range(2, len(messages) + 1):
                     if messages[end - 1]["role"] == "assistant":
                         yield encode_example(tokenizer, template, messages[:end], ends=ends, last_only=True)
-        except Unsteady:
-            raise Refused("The model's chat template shows a prompt otherwise once it is answered.") from None
-        except (TemplateRefusal, jinja2.TemplateError) as problem:
-            raise Refused(f"The model's chat template refuses the conversation: {str(problem)[:200]}") from None
+
+    def _answer(self, messages: Sequence[Message]) -> Encoded:
+        """A conversation of which only the last answer counts."""
+        if self._template is None:
+            return self._plain(messages)
+        with _refusals():
+            return encode_example(self._base.tokenizer, self._template, messages, ends=self._base.ends, last_only=True)
+
+    def _asked(self, messages: Sequence[Message]) -> list[int]:
+        """What the model is to go on from."""
+        encode = self._base.tokenizer.encode
+        if self._template is None:
+            if len(messages) != 1:
+                raise Refused("The model has no chat template, so only a single prompt can be answered.")
+            return list(encode(messages[0]["content"], add_special_tokens=True).ids)
+        with _refusals():
+            return list(encode(self._template.render(messages, generate=True), add_special_tokens=False).ids)
 
     def _plain(self, messages: Sequence[Message]) -> Encoded:
         """A model without a chat template continues the prompt as it stands."""
@@ -78,26 +105,43 @@ class Encoder:
         return row
 
 
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the template says of a conversation, as what is wrong with its record."""
+    try:
+        yield
+    except Unsteady:
+        raise Refused("The model's chat template shows a prompt otherwise once it is answered.") from None
+    except (TemplateRefusal, jinja2.TemplateError) as problem:
+        raise Refused(f"The model's chat template refuses the conversation: {str(problem)[:200]}") from None
+
+
 def prepare(
-    base: Base, kind: str, files: Mapping[str, Sequence[str]], folder: Path, context: int
+    base: Base, parse: Parse, files: Mapping[str, Sequence[str]], folder: Path, context: int
 ) -> dict[str, Rows | None]:
     """Rows of each set of files ("training", "validation") by its name; None where there are no files.
 
     InvalidData with all problems of all files. What an earlier start made of the same files is used again.
     """
     if parallel.rank() == 0:
-        _write(base, kind, files, folder, context)
+        _write(base, parse, files, folder, context)
     parallel.wait()
     return {name: Rows(folder / name) if paths else None for name, paths in files.items()}
 
 
-def _write(base: Base, kind: str, files: Mapping[str, Sequence[str]], folder: Path, context: int) -> None:
+def parsed(paths: Sequence[str], parse: Parse) -> list[Record]:
+    """All records of files that are known to be sound."""
+    problems = Problems()
+    return [parse(record) for path in paths for _, record in records.lines(Path(path), problems)]
+
+
+def _write(base: Base, parse: Parse, files: Mapping[str, Sequence[str]], folder: Path, context: int) -> None:
     stamp = json.dumps({name: [_stamp(Path(path)) for path in paths] for name, paths in files.items()})
     kept = folder / "made-of.json"
     if kept.exists() and kept.read_text() == stamp:
         return
     shutil.rmtree(folder, ignore_errors=True)
-    encoder, parse, problems = Encoder(base, context), PARSERS[kind], Problems()
+    encoder, problems = Encoder(base, context), Problems()
     for name, paths in files.items():
         if paths:
             with RowWriter(folder / name, base.config.vocab_size) as writer:

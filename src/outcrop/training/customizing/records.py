@@ -41,6 +41,23 @@ class Text:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two answers to what `messages` end with: the preferred one and the other."""
+
+    messages: list[Message]
+    preferred: Message
+    other: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is to be answered, and the whole record, for whoever grades the answer."""
+
+    messages: list[Message]
+    record: Mapping[str, Any]
+
+
 class Problems:
     """Collects what is wrong, and raises it once everything was looked at."""
 
@@ -120,6 +137,59 @@ def continued_pre_training(record: Mapping[str, Any]) -> Text:
     if "input" not in record and ("completion" in record or "messages" in record):
         raise Refused('Continued pre-training needs records {"input"}; this one is for fine-tuning.')
     return Text(_words(record, "input"))
+
+
+def preference(record: Mapping[str, Any]) -> Pair:
+    """Prompt, chosen and rejected; or `bedrock-conversation-2024` whose last turn has candidates, as Nova's DPO records have."""
+    if "schemaVersion" not in record:
+        prompt, chosen, rejected = (_words(record, key) for key in ("prompt", "chosen", "rejected"))
+        return _pair([_said("user", prompt)], chosen, rejected)
+    messages = record.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    candidates = last.get("candidates") if isinstance(last, dict) else None
+    if not isinstance(messages, list) or not isinstance(last, dict) or not isinstance(candidates, list):
+        raise Refused('The last message must be the assistant\'s and have "candidates".')
+    labelled: dict[str, str] = {}
+    for number, candidate in enumerate(candidates):
+        place = f"candidates[{number}]"
+        label = candidate.get("preferenceLabel") if isinstance(candidate, dict) else None
+        if label not in ("preferred", "non-preferred"):
+            raise Refused(f'{place}.preferenceLabel must be "preferred" or "non-preferred".')
+        if label in labelled:
+            raise Refused(f"There are two candidates that are {label}; one of each is wanted.")
+        labelled[label] = _blocks(candidate.get("content"), f"{place}.content")
+    if len(labelled) != 2:
+        raise Refused("There must be a preferred candidate and one that is non-preferred.")
+    # The last turn is checked like any other, whichever candidate is in it.
+    filled = [*messages[:-1], {"role": last.get("role"), "content": [{"text": labelled["preferred"]}]}]
+    whole = _bedrock_conversation({**record, "messages": filled})
+    return _pair(whole.messages[:-1], labelled["preferred"], labelled["non-preferred"])
+
+
+def _pair(messages: list[Message], preferred: str, other: str) -> Pair:
+    if preferred == other:
+        raise Refused("The two answers are the same, so neither can be preferred.")
+    return Pair(messages, _said("assistant", preferred), _said("assistant", other))
+
+
+def reinforcement(record: Mapping[str, Any]) -> Prompt:
+    """OpenAI's messages up to the user's last, and what the grader wants."""
+    messages = record.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise Refused('"messages" must be a list with at least one message.')
+    found: list[Message] = []
+    for number, message in enumerate(messages):
+        place = f"messages[{number}]"
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise Refused(f'{place} must be an object with "role" and "content".')
+        turn = number - (messages[0].get("role") == "system")
+        wanted = "system" if turn < 0 else "assistant" if turn % 2 else "user"
+        if message["role"] != wanted:
+            raise Refused(f'{place} must have the role "{wanted}", and has {message["role"][:40]!r}.')
+        found.append(_said(wanted, _claude_text(message.get("content"), f"{place}.content")))
+    if found[-1]["role"] != "user":
+        raise Refused("The last message must be the user's: the model answers it.")
+    return Prompt(found, record)
 
 
 def _bedrock_conversation(record: Mapping[str, Any]) -> Conversation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from torch import Tensor
 from outcrop.engines.weights import convert
 from outcrop.training import export, loop, lora, optimizers, parallel, plot
 from outcrop.training.customizing import base as bases
+from outcrop.training.customizing import plans
 from outcrop.training.customizing.base import Base
-from outcrop.training.customizing.messages import Tell, line, phase
+from outcrop.training.customizing.messages import Replies, Tell, line, phase
 from outcrop.training.customizing.prepared import prepare
 from outcrop.training.customizing.spec import (
     LOSS_PLOT,
@@ -27,10 +29,10 @@ from outcrop.training.customizing.spec import (
 from outcrop.training.customizing.validation import Validation
 from outcrop.training.model import Decoder, device
 from outcrop.training.progress import Metrics, Progress
-from outcrop.training.rows import Rows, RowSource
+from outcrop.training.rows import Rows
 
 
-def customize(spec: Spec, tell: Tell) -> Result:
+def customize(spec: Spec, tell: Tell, replies: Replies | None = None) -> Result:
     """Train what the spec says, from the newest checkpoint in its folder. Its exceptions: see `__main__`."""
     out = Path(spec.out)
     _own(out, spec)
@@ -39,7 +41,9 @@ def customize(spec: Spec, tell: Tell) -> Result:
     base = bases.load(Path(spec.base))
     context = min(spec.context or base.config.context, base.config.context)
     files = {"training": spec.training, "validation": spec.validation}
-    rows = prepare(base, spec.kind, files, out / "rows", context)
+    if spec.kind == "reinforcement":
+        context -= spec.reinforcement.max_tokens
+    rows = prepare(base, plans.parser(spec), files, out / "rows", context)
     training = rows["training"]
     assert training is not None, "a spec names training files"
     tell(
@@ -48,7 +52,7 @@ def customize(spec: Spec, tell: Tell) -> Result:
         )
     )
     tell(phase("training"))
-    model, trained = _trained(spec, base, training, rows["validation"], context, tell)
+    model, trained = _trained(spec, base, rows, context, tell, replies)
     tell(phase("exporting"))
     result = _export(spec, base, model, trained)
     if parallel.rank() == 0:
@@ -69,30 +73,41 @@ def _own(out: Path, spec: Spec) -> None:
 
 
 def _trained(
-    spec: Spec, base: Base, training: Rows, held_out: Rows | None, context: int, tell: Tell
+    spec: Spec, base: Base, rows: Mapping[str, Rows | None], context: int, tell: Tell, replies: Replies | None
 ) -> tuple[Decoder, Progress]:
     hyper, out, where = spec.hyperparameters, Path(spec.out), device()
     bf16 = optimizers.in_bfloat16(hyper.precision, where)
     model = model_of(spec, base, bf16=bf16)
     packed = where.type != "cpu" if spec.packed is None else spec.packed
     width = context if packed else None
-    source = RowSource(training, spec.seed, hyper.epochs, hyper.batch_size, hyper.batch_tokens, width)
-    steps = source.steps_in_epoch * hyper.epochs
+    plan = plans.plan(spec, base, model, rows, width=width, bf16=bf16, tell=tell, replies=replies)
+    steps = plan.source.steps_in_epoch * hyper.epochs
     metrics, judged = Metrics(out / TRAINING_METRICS, "training"), Metrics(out / VALIDATION_METRICS, "validation")
     job = loop.Job(
         model,
         optimizers_of(spec, model),
-        source,
+        plan.source,
         schedule=lambda progress: optimizers.warmed_and_falling(progress.step, steps, hyper.warmup_steps),
+        objective=plan.objective,
         clip=hyper.clip,
         bf16=bf16,
         checkpoint_seconds=spec.checkpoint_seconds,
     )
     validation = None
-    if held_out is not None:
-        again = RowSource(held_out, spec.seed, 1, max(64, hyper.batch_size), hyper.batch_tokens, width)
-        validation = Validation(model, again, hyper, out, judged, lambda p, loss: _tell_validation(tell, p, loss), bf16)
+    if plan.held_out is not None:
+        validation = Validation(
+            model,
+            plan.held_out,
+            hyper,
+            out,
+            judged,
+            lambda p, loss: _tell_validation(tell, p, loss),
+            bf16,
+            plan.objective,
+        )
         job = replace(job, after_step=validation, finished=validation.finished)
+    elif plan.after_step is not None:
+        job = replace(job, after_step=plan.after_step)
 
     def report(progress: Progress) -> None:
         tell(
@@ -117,7 +132,7 @@ def _trained(
         progress = replace(
             progress, notes={**progress.notes, "best_step": best, "stopped": validation.finished(progress)}
         )
-    return model, progress
+    return model, replace(progress, notes={**progress.notes, "measures": plan.measures(progress)})
 
 
 def model_of(spec: Spec, base: Base, *, bf16: bool) -> Decoder:
@@ -155,7 +170,7 @@ def _export(spec: Spec, base: Base, model: Decoder, progress: Progress) -> Resul
     result = Result(
         spec.method, spec.base, None, None, None, None,
         progress.loss, notes.get("validation_losses", []), progress.step, notes.get("best_step") or progress.step,
-        progress.tokens, round(progress.seconds, 3), notes.get("stopped", False),
+        progress.tokens, round(progress.seconds, 3), notes.get("stopped", False), notes.get("measures", {}),
     )  # fmt: skip
     if parallel.rank() != 0:
         return result

@@ -11,10 +11,12 @@ from typing import Literal
 import msgspec
 
 Kind = Literal["fine-tuning", "continued-pre-training", "distillation", "reinforcement", "preference"]
+Grader = Literal["exact-match", "json-schema", "unit-tests", "parent"]
 
 # What the process leaves in `Spec.out`; the first two are named as Bedrock names them.
 TRAINING_METRICS = "step_wise_training_metrics.csv"
 VALIDATION_METRICS = "validation_metrics.csv"
+REWARD_METRICS = "reward_metrics.csv"
 LOSS_PLOT = "loss.svg"
 RESULT = "result.json"
 # How the process ends: done, refused for its data (problems were told), failed (a reason was told).
@@ -52,6 +54,37 @@ class Hyperparameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     compile: bool = False
 
 
+class Distillation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Records have the teacher's answers. `teacher`: its weights, a base as `Spec.base`, for learning its odds of each token.
+
+    `weight` is that of the odds, the rest is plain cross-entropy; `temperature` flattens both models' odds.
+    """
+
+    teacher: str | None = None
+    weight: float = 0.5
+    temperature: float = 1.0
+
+
+class Reinforcement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`samples` answers to each prompt, of at most `max_tokens`; `kl` is the price of leaving the model as it was (LoRA only).
+
+    `grader` looks at a record's `reference_answer`; `parent` asks whoever started the process, in a line of JSON
+    `{"type": "grade", "id", "samples": [{"record", "answer"}]}` that wants `{"id", "rewards": [number]}` on standard input.
+    """
+
+    grader: Grader = "exact-match"
+    samples: int = 8
+    max_tokens: int = 64
+    temperature: float = 1.0
+    kl: float = 0.0
+
+
+class Preference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`beta`: how dear it is to leave the model as it was (Rafailov et al. 2023)."""
+
+    beta: float = 0.1
+
+
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`base`: a Hugging Face folder, or a GGUF file of the `llama` architecture. `training`, `validation`: JSONL files.
 
@@ -76,10 +109,16 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     packed: bool | None = None
     checkpoint_seconds: float = 60.0
     hyperparameters: Hyperparameters = Hyperparameters()
+    distillation: Distillation = Distillation()
+    reinforcement: Reinforcement = Reinforcement()
+    preference: Preference = Preference()
 
 
 class Result(msgspec.Struct, frozen=True):
-    """`result.json`. Paths are absolute; `best_step` is the step whose weights were kept; losses are per counted token."""
+    """`result.json`. Paths are absolute; `best_step` is the step whose weights were kept; losses are per counted token.
+
+    `measures`: what else a kind of training tells of its success, such as the share of preferred answers that are likelier.
+    """
 
     method: str
     base: str
@@ -94,6 +133,7 @@ class Result(msgspec.Struct, frozen=True):
     tokens: int
     seconds: float
     stopped_early: bool
+    measures: dict[str, float] = {}
 
 
 def load(path: Path) -> Spec:
@@ -133,5 +173,16 @@ def mistake(spec: Spec) -> str | None:
         "lora_alpha must be positive": hyper.lora_alpha > 0,
         "clip must be positive": hyper.clip > 0,
         "adapter goes with the method lora only": spec.adapter is None or spec.method == "lora",
+        "distillation.weight must be from 0 to 1": 0 <= spec.distillation.weight <= 1,
+        "distillation.temperature must be positive": spec.distillation.temperature > 0,
+        "reinforcement.samples must be at least 2: an answer is graded against the others": spec.reinforcement.samples
+        >= 2,
+        "reinforcement.max_tokens must be at least 1": spec.reinforcement.max_tokens >= 1,
+        "reinforcement.temperature must be positive": spec.reinforcement.temperature > 0,
+        "reinforcement.kl must not be negative": spec.reinforcement.kl >= 0,
+        "reinforcement.kl goes with the method lora only": not spec.reinforcement.kl or spec.method == "lora",
+        "early stopping goes by a validation loss, which reinforcement does not have": spec.kind != "reinforcement"
+        or hyper.early_stopping_patience is None,
+        "preference.beta must be positive": spec.preference.beta > 0,
     }
     return next((f"{sentence}." for sentence, holds in rules.items() if not holds), None)

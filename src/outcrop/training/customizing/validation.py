@@ -15,7 +15,6 @@ from outcrop.training.loop import TrainingError
 from outcrop.training.model import Decoder, device
 from outcrop.training.objectives import Objective, next_token
 from outcrop.training.progress import Metrics, Progress
-from outcrop.training.rows import RowSource
 
 BEST = "best"
 
@@ -39,7 +38,7 @@ class Validation:
     """An `after_step`. In `notes`: all losses, the lowest with its step, and how many validations have not improved on it."""
 
     model: Decoder
-    source: RowSource
+    batches: Callable[[], list[Batch]]
     hyper: Hyperparameters
     out: Path
     metrics: Metrics
@@ -51,8 +50,7 @@ class Validation:
         every = self.hyper.validate_every
         if not step.ends_epoch and not (every and progress.step % every == 0):
             return progress
-        batches = [piece for part in self.source.steps((0, 0)) for piece in part.pieces]
-        loss = mean_loss(self.model, batches, bf16=self.bf16, objective=self.objective)
+        loss = mean_loss(self.model, self.batches(), bf16=self.bf16, objective=self.objective)
         if parallel.rank() == 0:
             self.metrics.append(progress.step, progress.epoch, loss)
         self.tell(progress, loss)
