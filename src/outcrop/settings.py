@@ -357,15 +357,19 @@ class EvaluationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 
 class CustomizationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Customization jobs, whose trainers this server starts. `at_once`: how many train at a time; 0 leaves them to other
-    servers.
+    """Customization jobs, whose trainers this server starts.
+
+    `at_once`: how many train at a time; 0 leaves them to other servers. `threads` of each trainer; 0 is all cores that are
+    free. `checkpoint_seconds`: how much a killed server's training may lose.
     """
 
     at_once: int = 1
+    threads: int = 0
+    checkpoint_seconds: float = 30.0
 
     def __post_init__(self) -> None:
-        if self.at_once < 0:
-            raise ValueError("at_once is 0 or more")
+        if self.at_once < 0 or self.threads < 0 or self.checkpoint_seconds <= 0:
+            raise ValueError("at_once and threads are 0 or more, checkpoint_seconds more than 0")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
