@@ -113,6 +113,7 @@ class _Run:
         percentage = int(chosen["evalPercentage"]) if "evalPercentage" in chosen else None
         data = Data(self._objects, rights, self._given, self._folder / "data", lambda: self._attempt.stopping)
         training, validation = await asyncio.to_thread(data.bring, percentage)
+        settings = self._parts.settings.customization
         spec = Spec(
             base=str(base.weights),
             training=[str(one) for one in training],
@@ -124,6 +125,8 @@ class _Run:
             seed=int(chosen[SEED]),
             adapter=None if base.adapter is None else str(base.adapter),
             merge=base.merge and chosen[METHOD] == "lora",
+            threads=settings.threads,
+            checkpoint_seconds=settings.checkpoint_seconds,
             hyperparameters=trainers(chosen),
         )
         beside = path.with_suffix(".new")
