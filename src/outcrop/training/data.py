@@ -5,8 +5,8 @@ Pool k depends on the seed and k alone, so that a run resumes at (pool, batch) e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from random import Random
 
 import numpy as np
@@ -30,6 +30,7 @@ class GeneratedSource:
     batch_tokens: int
     context: int
     width: int | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     def steps(self, start: Position) -> Iterator[Step]:
         gathered: list[Batch] = []
@@ -52,7 +53,7 @@ class GeneratedSource:
         random = Random(f"{self.seed}/{number}")
         rows: list[Row] = []
         while len(rows) < POOL_EXAMPLES:
-            example = training_example(random)
+            example = training_example(random, self.shares)
             ids, counted = encode_example(self.tokenizer, self.template, example.messages, example.tools)
             if len(ids) <= self.context:
                 rows.append(Row(np.asarray(ids), np.asarray(counted)))

@@ -1,14 +1,16 @@
-"""A recipe's model, trained from nothing on generated data."""
+"""A recipe's model, trained on generated data: from nothing, or grown from a smaller one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
 
-from outcrop.training import loop, optimizers, parallel
+from outcrop.training import growing, loop, optimizers, parallel
+from outcrop.training.customizing import base as bases
 from outcrop.training.data import GeneratedSource
 from outcrop.training.model import Decoder, ModelConfig, device
 from outcrop.training.progress import Metrics, Progress
@@ -25,7 +27,10 @@ def train(
     settings, where = recipe.train, device()
     torch.set_num_threads(settings.threads or loop.free_cores())
     torch.manual_seed(settings.seed)
-    model = Decoder(config_of(recipe)).to(where)
+    model = Decoder(config_of(recipe))
+    if recipe.start is not None:
+        model.load_state_dict(growing.grown(bases.load(starting(recipe.start)), model.config))
+    model.to(where)
     if settings.compile:
         for layer in model.model.layers:
             layer.compile()
@@ -36,6 +41,7 @@ def train(
     source = GeneratedSource(
         tokenizer, Template(), settings.seed, settings.tokens_per_step, settings.tokens_per_batch, recipe.model.context,
         None if where.type == "cpu" else min(recipe.model.context, settings.tokens_per_batch),
+        recipe.shares,
     )  # fmt: skip
     job = loop.Job(
         model,
@@ -48,6 +54,12 @@ def train(
         checkpoint_seconds=settings.checkpoint_seconds,
     )
     return model, loop.run(job, out, [Metrics(out / METRICS, "training")], report)
+
+
+def starting(name: str) -> Path:
+    """The file of a shipped model, or of any."""
+    shipped = Path(str(resources.files("outcrop"))) / "house" / name / f"{name}.gguf"
+    return shipped if shipped.exists() else Path(name)
 
 
 def rate(train: TrainPart, tokens: int) -> float:

@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from outcrop.training.generators import FAMILIES
+
 
 class RecipeError(Exception):
     """A sentence for the person who wrote the recipe."""
@@ -48,10 +50,16 @@ class TrainPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`start`: the GGUF file of a model to go on from, of the same widths and at most as many layers, `tokenizer.json` beside it;
+    or the name of a shipped one. `shares`: how often families of examples are drawn, where not as often as they usually are.
+    """
+
     name: str
     description: str
     train: TrainPart
     model: ModelPart = ModelPart()
+    start: str | None = None
+    shares: dict[str, float] = {}
     tokenizer_examples: int = 30000
     held_out: int = 100
 
@@ -77,6 +85,10 @@ def _check(path: Path, recipe: Recipe) -> None:
         raise RecipeError(f"{path}: model.heads must be a multiple of model.kv_heads.")
     if model.hidden_size % 32 or model.intermediate_size % 32:
         raise RecipeError(f"{path}: model.hidden_size and intermediate_size must be multiples of 32, for q8_0 export.")
+    if unknown := sorted(set(recipe.shares) - set(FAMILIES)):
+        raise RecipeError(f"{path}: shares names {unknown[0]}, which is no family. There are {', '.join(FAMILIES)}.")
+    if any(share < 0 for share in recipe.shares.values()):
+        raise RecipeError(f"{path}: shares must not be negative.")
     if model.vocab_size < 300:
         raise RecipeError(f"{path}: model.vocab_size must be at least 300: 256 bytes and the special tokens.")
     if train.tokens < train.tokens_per_step or train.tokens_per_step < train.tokens_per_batch:

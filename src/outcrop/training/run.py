@@ -65,6 +65,10 @@ def _tokenizer(recipe: Recipe, out: Path) -> Tokenizer:
     path = out / "tokenizer.json"
     if path.exists():
         return Tokenizer.from_file(str(path))
+    if recipe.start is not None:
+        # Its weights know these tokens and no others.
+        shutil.copy(pretraining.starting(recipe.start).with_name("tokenizer.json"), path)
+        return Tokenizer.from_file(str(path))
     random, template = Random(f"tokenizer/{recipe.train.seed}"), Template()
     examples = (training_example(random) for _ in range(recipe.tokenizer_examples))
     texts = (template.render(example.messages, example.tools) for example in examples)

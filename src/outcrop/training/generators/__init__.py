@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 
 from outcrop.training.generators import (
@@ -63,10 +63,13 @@ def is_held_out(example: Example) -> bool:
     return example.family not in CLOSED and digest[0] * 100 < HELD_OUT_PERCENT * 256
 
 
-def training_example(random: Random) -> Example:
-    """One example for training: never held out, now and then several exchanges joined into one conversation."""
+def training_example(random: Random, shares: Mapping[str, float] | None = None) -> Example:
+    """One example for training: never held out, now and then several exchanges joined into one conversation.
+
+    `shares` are of families that are not to be drawn as often as they usually are.
+    """
     names = list(FAMILIES)
-    weights = [share for _, share in FAMILIES.values()]
+    weights = [(shares or {}).get(name, share) for name, (_, share) in FAMILIES.items()]
     while True:
         example = FAMILIES[random.choices(names, weights)[0]][0](random)
         if is_held_out(example):
