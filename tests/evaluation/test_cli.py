@@ -143,6 +143,28 @@ def kept(home: Path) -> int:
         database.close()
 
 
+def test_suites_and_their_data(home: Path) -> None:
+    lines = {line.split()[0]: line for line in evaluate("suites").output.splitlines()}
+    assert set(lines) == {
+        "mmlu",
+        "mmlu-pro",
+        "gpqa-diamond",
+        "gpqa-main",
+        "gpqa-extended",
+        "gsm8k",
+        "mgsm",
+        "humaneval",
+        "mbpp",
+        "ifeval",
+    }
+    assert lines["gsm8k"].endswith("fetched when it is asked")
+    assert str(home / "benchmarks" / "gpqa-diamond") in lines["gpqa-diamond"]
+    (home / "benchmarks" / "gpqa-diamond").mkdir(parents=True)
+    write_gpqa(home / "benchmarks" / "gpqa-diamond", count=2)
+    assert evaluate("suites").output.splitlines()[2].endswith(" there")
+    assert evaluate("test.bad-v1:0", "--suite", "gpqa-diamond", "--out", "out").exit_code == 0
+
+
 def test_help_names_both_commands() -> None:
     assert "compare" in said(evaluate("--help"))
     assert "--languages" in said(evaluate("run", "--help"))
@@ -166,6 +188,9 @@ def test_compare_folders(home: Path, tmp_path: Path) -> None:
     twice = evaluate("compare", "good", "later")
     assert "test.good-v1:0 (good)" in said(twice)
     assert "not asked mmlu-pro in the same way" in said(twice)
+    arguments = ("test.good-v1:0", "--suite", "mmlu-pro", "--data", "data", "--subjects", "physics", "--out", "part")
+    assert evaluate(*arguments).exit_code == 0
+    assert "not asked mmlu-pro in the same way" in said(evaluate("compare", "good", "part"))
     (tmp_path / "empty").mkdir()
     assert "empty holds no results of an evaluation" in said(evaluate("compare", "good", "empty"))
 
@@ -285,6 +310,7 @@ def test_a_model_of_an_openai_compatible_server(home: Path, server: str, tmp_pat
     assert results.models() == ["tiny", "test.bad-v1:0"]
     tiny = results.of("tiny", "mmlu-pro")
     assert {record.extracted for record in tiny} == {"H"}
+    assert [run.engine for run in results.runs] == [f"openai {server} tiny", "scripted bad.json"]
     assert {(record.input_tokens, record.output_tokens) for record in tiny} == {(9, 5)}
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from outcrop.engines.engine import (
@@ -25,7 +27,7 @@ from outcrop.evaluation.cache import Cache
 from outcrop.evaluation.engine_asking import asks, fingerprint
 from outcrop.evaluation.item import Item, Options, Scored, Suite
 from outcrop.evaluation.item import asked as prompt_of
-from outcrop.evaluation.results import Record, Results, costs, scores
+from outcrop.evaluation.results import Record, Results, costs, metrics, scores
 from outcrop.evaluation.run import Asked, Plan, evaluate, some
 from outcrop.evaluation.suites import SUITES
 from outcrop.settings import ModelSpec
@@ -83,6 +85,18 @@ def test_the_engine_s_places_are_taken_and_one_waits_behind_each() -> None:
         oracle = Oracle(right, seconds=0.01)
         run(asked(oracle, room=room))
         assert oracle.most == expected
+
+
+def test_half_a_character_is_kept_as_what_it_is(cache: Cache, tmp_path: Path) -> None:
+    results = run(asked(Oracle(lambda prompt, seed: "12\ud83d")), cache=cache)
+    assert {record.answer for record in results.records} == {"12?"}
+    results.write(tmp_path / "out")
+
+
+def test_as_many_at_once_as_is_wished_for() -> None:
+    oracle = Oracle(right, seconds=0.01)
+    run(Asked("oracle", "oracle", asks(oracle), 4, 11))
+    assert oracle.most == 11
 
 
 def test_what_is_asked() -> None:
@@ -259,6 +273,26 @@ def test_a_model_is_its_settings_and_its_files(tmp_path: Path) -> None:
     assert before != fingerprint(ModelSpec(id="m", engine="llamacpp", path=str(file), context_tokens=512))
     file.write_bytes(b"other")
     assert before != fingerprint(spec)
+
+
+def test_pass_at_k_is_of_each_item_s_samples() -> None:
+    """Of four samples of each item one is right: pass@1 is a quarter, pass@4 is all."""
+
+    def one_of_four(prompt: str, seed: int | None) -> str:
+        return right(prompt, seed) if seed is not None and (seed + int(right(prompt, seed))) % 4 == 0 else "no"
+
+    passing = msgspec.structs.replace(Plan(), samples=4)
+    suite = dataclasses.replace(
+        SUITE, metrics=("pass",), score=lambda item, text: Scored({"pass": float(text == item.reference)}, text)
+    )
+    found, records = asyncio.run(evaluate(asked(Oracle(one_of_four)), suite, ITEMS, passing))
+    results = Results([found], records)
+    assert [(score.metric, score.mean, score.n) for score in scores(results)] == [
+        ("pass@1", 0.25, 20),
+        ("pass@4", 1.0, 20),
+    ]
+    assert metrics(msgspec.structs.replace(found, samples=1)) == ["pass@1"]
+    assert metrics(msgspec.structs.replace(found, samples=100)) == ["pass@1", "pass@10", "pass@100"]
 
 
 def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import gzip
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from outcrop.evaluation.item import EvaluationError, Options
@@ -153,6 +154,14 @@ def test_mbpp_s_prompt(tmp_path: Path) -> None:
     write_lines(tmp_path / "mbpp.jsonl", [{"task_id": 11, "text": "", "code": "", "test_list": []}])
     with pytest.raises(EvaluationError, match="Task 2 of MBPP"):
         SUITES["mbpp"].load(tmp_path, Options())
+
+
+def test_mbpp_s_setup_may_use_what_the_answer_defines(tmp_path: Path) -> None:
+    write_mbpp(tmp_path, 1)
+    (item,) = SUITES["mbpp"].load(tmp_path, Options())
+    known = msgspec.structs.replace(item, reference={"setup": "tree = Node(3)", "tests": ["assert tree.value == 3"]})
+    answer = "class Node:\n    def __init__(self, value):\n        self.value = value\n[DONE]"
+    assert SUITES["mbpp"].score(known, answer).scores == {"pass": 1.0}
 
 
 def test_ifeval_checks_its_rows_first(tmp_path: Path) -> None:

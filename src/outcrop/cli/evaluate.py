@@ -55,6 +55,7 @@ evaluate.add_command(hand_in)
 @click.option("--temperature", type=click.FloatRange(0), default=0.0, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of samples and choices.")
 @click.option("--max-tokens", type=click.IntRange(1), help="Of each answer. Default: what the suite's protocol gives.")
+@click.option("--concurrency", type=click.IntRange(1), help="Questions at once. Default: what keeps the engine busy.")
 @click.option("--languages", help="Only these of MGSM's, with commas: en,de.")
 @click.option("--subjects", help="Only these of MMLU's, MMLU-Pro's or GPQA's, with commas.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
@@ -69,6 +70,7 @@ def run(
     temperature: float,
     seed: int,
     max_tokens: int | None,
+    concurrency: int | None,
     languages: str | None,
     subjects: str | None,
     out: Path | None,
@@ -99,7 +101,7 @@ def run(
             options = _options(suite, shots, seed, languages, subjects)
             items = _items(suite, options, data, settings, yes)
             work.append((suite, items, Plan(options, parameters, samples, limit)))
-        results = asyncio.run(_evaluated(specs, work, settings))
+        results = asyncio.run(_evaluated(specs, work, settings, concurrency))
     except (EvaluationError, settings_module.SettingsError) as problem:
         raise click.ClickException(str(problem)) from None
     except KeyboardInterrupt:
@@ -141,6 +143,20 @@ def compare(folders: tuple[Path, ...], out: Path | None, yes: bool) -> None:
     if out is not None:
         _write(results, out)
     _show(results)
+
+
+@evaluate.command()
+def suites() -> None:
+    """List the suites, and whether their data is in the data folder."""
+    from outcrop import settings
+    from outcrop.evaluation.data import missing
+    from outcrop.evaluation.suites import SUITES
+
+    for suite in SUITES.values():
+        folder = settings.home() / "benchmarks" / suite.name
+        there = folder.is_dir() and not missing(suite.sources, folder)
+        state = "there" if there else "fetched when it is asked" if suite.sources else f"yours: put it into {folder}"
+        click.echo(f"{suite.name:15} {suite.field:13} {suite.title:15} {state}")
 
 
 def _listed(text: str | None) -> list[str]:
@@ -188,6 +204,7 @@ def _items(suite: Suite, options: Options, data: Path | None, settings: Settings
         hosts = ", ".join(sorted({source.url.split("/")[2] for source in missing}))
         if not yes and not (sys.stdin.isatty() and click.confirm(f"{where}. Fetch it from {hosts}?")):
             raise EvaluationError(f"{where}. Fetch it from {hosts} with --yes, or name its folder with --data.")
+        settings_module.home().mkdir(mode=0o700, parents=True, exist_ok=True)
         asyncio.run(files.fetch(suite.sources, folder))
     try:
         items = suite.load(folder, options)
@@ -199,7 +216,10 @@ def _items(suite: Suite, options: Options, data: Path | None, settings: Settings
 
 
 async def _evaluated(
-    specs: Sequence[ModelSpec], work: Sequence[tuple[Suite, list[Item], Plan]], settings: Settings
+    specs: Sequence[ModelSpec],
+    work: Sequence[tuple[Suite, list[Item], Plan]],
+    settings: Settings,
+    concurrency: int | None,
 ) -> Results:
     """One model after the other, and each suite after the other: an engine is kept busy by one."""
     from contextlib import closing
@@ -212,11 +232,12 @@ async def _evaluated(
     from outcrop.evaluation.run import evaluate, some
 
     home = settings_module.home()
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     results = Results([], [])
     with closing(Cache(home / "evaluations" / "answers.sqlite3")) as cache, Bar(len(specs) * len(work)) as bar:
         async with opened(specs, settings, home) as engines:
             for spec in specs:
-                asked = await started(engines, spec)
+                asked = await started(engines, spec, concurrency)
                 for suite, items, plan in work:
                     few = some(items, plan.limit, plan.parameters.seed)
                     bar.begin(spec.id, suite.title, len(few) * plan.samples)

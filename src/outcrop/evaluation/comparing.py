@@ -80,10 +80,10 @@ def mixed(results: Results) -> list[str]:
     found = []
     for suite in results.suites():
         ways = {
-            (run.protocol, run.temperature, run.samples, run.seed, run.limit, run.max_tokens)
+            (run.protocol, run.temperature, run.top_p, run.samples, run.seed, run.limit, run.max_tokens, run.groups)
             for run in results.runs
             if run.suite == suite
         }
         if len(ways) > 1:
-            found.append(f"The models were not asked {suite} in the same way (protocol, sampling or number of items).")
+            found.append(f"The models were not asked {suite} in the same way (protocol, sampling or choice of items).")
     return found

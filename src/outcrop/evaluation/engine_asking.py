@@ -77,7 +77,9 @@ async def _answer(engine: Engine, question: Question, chat: bool) -> Answer:
         raise EngineFailed("The model's answer broke off.")
     usage = finish.usage
     seconds = time.monotonic() - begun
-    return Answer("".join(pieces), finish.reason, usage.input_tokens, usage.output_tokens, seconds)
+    # Half a character, as a cut-off answer may end with, can be written nowhere.
+    text = "".join(pieces).encode("utf-8", "replace").decode()
+    return Answer(text, finish.reason, usage.input_tokens, usage.output_tokens, seconds)
 
 
 def _request(question: Question, chat: bool) -> ChatRequest | CompletionRequest:

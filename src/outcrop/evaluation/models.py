@@ -15,7 +15,7 @@ from outcrop.evaluation.engine_asking import asks, fingerprint
 from outcrop.evaluation.item import EvaluationError
 from outcrop.evaluation.run import Asked
 from outcrop.models.specs import all_specs
-from outcrop.settings import ModelSpec, Settings, is_on_this_machine
+from outcrop.settings import ModelSpec, Settings, engines_of, is_on_this_machine
 
 
 def specs_of(texts: Sequence[str], settings: Settings) -> list[ModelSpec]:
@@ -68,7 +68,7 @@ async def opened(specs: Sequence[ModelSpec], settings: Settings, home: Path) -> 
         await engines.close()
 
 
-async def started(engines: Engines, spec: ModelSpec) -> Asked:
+async def started(engines: Engines, spec: ModelSpec, at_once: int | None = None) -> Asked:
     """EvaluationError for a model that does not start, or that gives no text."""
     try:
         engine: Engine = engines.get(spec.id)
@@ -78,4 +78,19 @@ async def started(engines: Engines, spec: ModelSpec) -> Asked:
         raise EvaluationError(f"{spec.id} does not start: {problem}") from None
     if able.embeddings and not able.chat:
         raise EvaluationError(f"{spec.id} makes embeddings and gives no answers.")
-    return Asked(spec.id, fingerprint(spec, chat=able.chat), asks(engine, chat=able.chat), engines.room(spec.id))
+    return Asked(
+        spec.id,
+        fingerprint(spec, chat=able.chat),
+        asks(engine, chat=able.chat),
+        engines.room(spec.id),
+        at_once,
+        "; ".join(_said(one) for one in engines_of(spec) or (spec,)),
+    )
+
+
+def _said(spec: ModelSpec) -> str:
+    """For a reader of the result: the kind of engine, and its file, address or name for the model."""
+    where = [Path(path).name for path in (spec.path, spec.script) if path] + [
+        said for said in (spec.url, spec.model) if said
+    ]
+    return " ".join([spec.engine, *where])

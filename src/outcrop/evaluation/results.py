@@ -40,7 +40,10 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """How one model was asked one suite, so that it can be asked the same way again. `seconds` is the whole run's clock."""
+    """How one model was asked one suite, so that it can be asked the same way again. `seconds` is the whole run's clock.
+
+    `engine` says what answered for the model, and with which file or at which address. `groups`: only these were asked.
+    """
 
     model: str
     suite: str
@@ -62,6 +65,8 @@ class Run(msgspec.Struct, frozen=True):
     seconds: float
     chance: float | None = None
     sandbox: dict[str, str] = {}
+    engine: str = ""
+    groups: tuple[str, ...] = ()
 
 
 class Score(msgspec.Struct, frozen=True):
@@ -141,8 +146,8 @@ class Results(msgspec.Struct):
 
 
 def metrics(run: Run) -> list[str]:
-    """As they are reported: `pass` becomes pass@k, for each k that there are samples for."""
-    ks = [f"pass@{k}" for k in KS if k <= run.samples]
+    """As they are reported: `pass` becomes pass@k, for each usual k that there are samples for, and for all of them."""
+    ks = [f"pass@{k}" for k in sorted({*(k for k in KS if k < run.samples), run.samples})]
     return [name for metric in run.metrics for name in (ks if metric == "pass" else [metric])]
 
 

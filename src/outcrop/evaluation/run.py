@@ -30,13 +30,19 @@ IN_FLIGHT = 16
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A model to be evaluated. `fingerprint` tells it from others in the cache. `room`: how many requests it works on at
-    once, where that is known.
+    once, where that is known; `at_once`: how many to send, where that is wished for. `engine` is for the result.
     """
 
     name: str
     fingerprint: str
     ask: Ask
     room: int | None = None
+    at_once: int | None = None
+    engine: str = ""
+
+    @property
+    def in_flight(self) -> int:
+        return self.at_once or (EACH_PLACE * self.room if self.room else IN_FLIGHT)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -105,11 +111,10 @@ async def evaluate(
                 unknown.append(place)
             else:
                 group.create_task(score(place, known, True))
-        at_once = EACH_PLACE * asked.room if asked.room else IN_FLIGHT
         places = iter(unknown)
-        for _ in range(min(at_once, len(unknown))):
+        for _ in range(min(asked.in_flight, len(unknown))):
             group.create_task(work(places, group))
-    run = _run(asked.name, suite, plan, len(items), at, time.monotonic() - begun)
+    run = _run(asked, suite, plan, len(items), at, time.monotonic() - begun)
     return run, [record for record in records if record is not None]
 
 
@@ -148,9 +153,9 @@ def _record(
     )
 
 
-def _run(model: str, suite: Suite, plan: Plan, items: int, at: datetime, seconds: float) -> Run:
+def _run(asked: Asked, suite: Suite, plan: Plan, items: int, at: datetime, seconds: float) -> Run:
     return Run(
-        model=model,
+        model=asked.name,
         suite=suite.name,
         title=suite.title,
         field=suite.field,
@@ -170,4 +175,6 @@ def _run(model: str, suite: Suite, plan: Plan, items: int, at: datetime, seconds
         seconds=seconds,
         chance=suite.chance,
         sandbox=dict(walls()) if suite.runs_programs else {},
+        engine=asked.engine,
+        groups=plan.options.groups,
     )

@@ -145,7 +145,7 @@ def _flipped(sizes: Counter[float], chance: random.Random) -> float:
 def sign_test(better: int, n: int) -> float:
     """Two-sided, exact: how likely a fair coin is as far from even."""
     tail = min(better, n - better)
-    return min(1.0, 2 * sum(math.comb(n, k) for k in range(tail + 1)) / 2**n)
+    return min(1.0, 2 * sum(math.comb(n, k) for k in range(tail + 1)) / (1 << n))
 
 
 def pass_at(k: int, n: int, correct: int) -> float:

@@ -40,7 +40,8 @@ def score(item: Item, text: str) -> Scored:
     answer = text.rpartition("[BEGIN]")[2].partition("[DONE]")[0]
     blocks = programs.fenced(answer)
     code = blocks[0] if blocks else answer
-    program = "\n".join([item.reference["setup"], code, *item.reference["tests"], ""])
+    # What sets tests up may use what the answer defines.
+    program = "\n".join([code, item.reference["setup"], *item.reference["tests"], ""])
     return programs.scored(program, code)
 
 

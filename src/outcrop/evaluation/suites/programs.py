@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from outcrop.evaluation.item import EvaluationError, Scored
-from outcrop.evaluation.sandbox.run import SandboxError, run_program
+from outcrop.evaluation.sandbox.run import Limits, SandboxError, run_program
 
+# Of the clock. Published scorers take 3 on a machine of their own; here an engine may be at work beside it.
+SECONDS = 10.0
 _FENCED = re.compile(r"```[ \t]*(?:python3?|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
 # What ends a completion that goes on after its function: Chen et al., 2021, section 2.
 _AFTER = re.compile(r"\n(?=class |def |#|if |print\(|@)")
@@ -24,7 +26,7 @@ def body(text: str) -> str:
 
 
 def scored(program: str, answer: str) -> Scored:
-    verdict = run_program(program)
+    verdict = run_program(program, Limits(seconds=SECONDS))
     return Scored({"pass": float(verdict.passed)}, answer, detail=verdict.problem)
 
 
