@@ -142,7 +142,7 @@ class Evaluations:
         """The key of the job's own folder."""
         prefix = f"out/{self.get(arn)['jobName']}/"
         (entry, *_) = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix)["Contents"]
-        return prefix + entry["Key"].removeprefix(prefix).partition("/")[0]
+        return prefix + str(entry["Key"]).removeprefix(prefix).partition("/")[0]
 
     def lines(self, arn: str) -> list[dict[str, Any]]:
         """Of the one file of output that AWS's readers look for."""

@@ -112,7 +112,7 @@ def test_the_judge_is_held_against_itself_and_against_people(evaluations: Evalua
 
 
 def test_metrics_of_ones_own(evaluations: Evaluations) -> None:
-    definitions = [
+    definitions: list[dict[str, Any]] = [
         {"name": "tone", "instructions": "How is the tone of {{prediction}}?", "ratingScale": SCALE},
         {"name": "number", "instructions": "Say a number for {{prediction}}, asked {{prompt}}"},
         {"name": "truth", "instructions": "Is {{prediction}} as {{ground_truth}}?", "ratingScale": SCALE},

@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -71,7 +73,8 @@ def test_lists_have_pages_and_filters(evaluations: Evaluations) -> None:
     made = [evaluations.automated([PLANET], "QuestionAndAnswer", ACCURACY) for _ in range(5)]
     for arn in made:
         evaluations.done(arn)
-    found, token = [], {}
+    found: list[str] = []
+    token: dict[str, str] = {}
     while True:
         page = evaluations.bedrock.list_evaluation_jobs(maxResults=2, sortOrder="Ascending", **token)
         found += [one["jobArn"] for one in page["jobSummaries"]]
@@ -190,6 +193,28 @@ def test_with_retention_none_nothing_is_kept(tmp_path: Path) -> None:
         assert _kept(evaluations) == {}
 
 
+def test_a_key_of_ones_own_encrypts_what_is_written(tmp_path: Path) -> None:
+    with serve(tmp_path / "home", settings=settings(tmp_path)) as server:
+        evaluations = connect(server)
+        made = subprocess.run(
+            [sys.executable, "-m", "outcrop", "encryption", "create", "--alias", "mine", "--json"],
+            env={**os.environ, **server.environment}, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        key = json.loads(made.stdout)["Arn"]
+        arn = evaluations.automated([PLANET], "QuestionAndAnswer", ACCURACY, customerEncryptionKeyId=key)
+        evaluations.done(arn)
+        assert evaluations.get(arn)["customerEncryptionKeyId"] == key
+        folder = evaluations.folder(arn)
+        found = evaluations.s3.list_objects_v2(Bucket=evaluations.bucket, Prefix=folder)["Contents"]
+        heads = [evaluations.s3.head_object(Bucket=evaluations.bucket, Key=one["Key"]) for one in found]
+        assert {head["SSEKMSKeyId"] for head in heads} == {key}
+        assert len(heads) == 5
+        # What is kept in the database cannot be read there.
+        with contextlib.closing(Database.open(store_at(server.home))) as database:
+            (row,) = database.query("SELECT answer FROM evaluation_answers")
+        assert "Jupiter" not in row["answer"]
+
+
 def evaluations_status(home: Path, arn: str) -> str:
     """Of the row, while no server runs."""
     with contextlib.closing(Database.open(store_at(home))) as database:
@@ -209,7 +234,7 @@ def counting(seconds: float) -> Iterator[tuple[str, list[str]]]:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             asked.append(body["messages"][-1]["content"])
             time.sleep(seconds)
-            pieces = [
+            pieces: list[dict[str, Any]] = [
                 {"choices": [{"index": 0, "delta": {"content": "It took a while."}, "finish_reason": None}]},
                 {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
                 {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}},

@@ -109,7 +109,7 @@ RAG = {"precomputedRagSourceConfig": {"retrieveSourceConfig": {"ragSourceIdentif
         ({"evaluationConfig": automated(dataset("QuestionAndAnswer", WHERE, "Builtin.Wit"))}, "The metric Builtin.Wit is not known"),
         ({"evaluationConfig": automated(dataset("QuestionAndAnswer", WHERE, CORRECTNESS))}, "Builtin.Correctness is not known"),
         ({"evaluationConfig": automated(QA, judge=JUDGE)}, "Builtin.Accuracy is not known"),
-        ({"evaluationConfig": automated({**QA, "metricNames": [CORRECTNESS]}, judge=JUDGE)}, "With a judge the taskType is General"),
+        ({"inferenceConfig": {"models": [model(performanceConfig={"latency": "optimized"})]}}, "latency"),
         ({"evaluationConfig": automated(dataset("General", WHERE, ACCURACY))}, "General is for jobs with a judge"),
         ({"evaluationConfig": automated(dataset("Classification", WHERE, "Builtin.Toxicity"))}, "not a metric of Classification"),
         ({"evaluationConfig": automated(QA, QA)}, "the same taskType and dataset name"),

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from outcrop.data_retention import modes
 from outcrop.jobs.job import at
 from outcrop.store.database import Database, Transaction
 from outcrop.store.seals import opened, sealed
@@ -45,7 +46,10 @@ class Answers:
         return msgspec.json.decode(opened(self._database.seals, row["answer"], self._place(key)), type=Said)
 
     def keep(self, key: str, said: Said, now: datetime) -> None:
+        """Unless the account has decided that nothing is kept."""
         with self._database.transaction() as transaction:
+            if modes.keeps_nothing(transaction, self._account, self._region):
+                return
             transaction.execute(
                 "INSERT INTO evaluation_answers (account_id, region, key, job_id, answer, given_at) VALUES (?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (account_id, region, key) DO NOTHING",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,7 @@ from outcrop.evaluation.engine_asking import fingerprint
 from outcrop.evaluation.item import Turn
 from outcrop.evaluation.jobs.answers import Answers, Said, key_of
 from outcrop.evaluation.jobs.inference import Inference
+from outcrop.evaluation.jobs.models import model_of
 from outcrop.models.model import Model
 
 
@@ -53,12 +55,27 @@ class Gate:
             self._changed.notify(2)
 
 
+@dataclass(slots=True)
+class Usage:
+    """Of one model in one attempt at a job: questions answered now, known before, failed; tokens of those answered now."""
+
+    model: str
+    answered: int = 0
+    known: int = 0
+    failed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def count(self, said: Said) -> None:
+        self.answered += 1
+        self.input_tokens += said.input_tokens
+        self.output_tokens += said.output_tokens
+
+
 class Asking:
     """One model as one job asks it. Refused if there is no such model any more."""
 
-    def __init__(
-        self, parts: Parts, wire: Operations, job: Submitted, identifier: str, answers: Answers | None
-    ) -> None:
+    def __init__(self, parts: Parts, wire: Operations, job: Submitted, identifier: str, answers: Answers) -> None:
         self._parts = parts
         self._answers = answers
         self.model = self.resolved(parts, job, identifier)
@@ -69,12 +86,13 @@ class Asking:
                                       "inputDataConfig": {"s3InputDataConfig": {"s3Uri": ""}}})  # fmt: skip
         self._asking = BatchAsking(parts, wire, named, pace)
         self._gate = Gate(pace)
-        self.asked = 0
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.usage = Usage(identifier)
 
     @staticmethod
     def resolved(parts: Parts, job: Submitted, identifier: str) -> Model:
         try:
-            return parts.catalogue.resolve(identifier, account=job.account, region=job.region)
+            return model_of(parts, identifier, job.account, job.region)
         except AwsError as problem:
             raise Refused(f"{identifier}: {problem.message}") from None
 
@@ -82,20 +100,22 @@ class Asking:
         """Never raises for what the model does: that is a failure, and counted."""
         body = self._body(question)
         key = key_of(self._fingerprint, body, question.sample)
-        if self._answers is not None:
+        # Two records may ask the same.
+        async with self._locks[key]:
             known = await asyncio.to_thread(self._answers.find, key)
             if known is not None:
+                self.usage.known += 1
                 return known
-        async with self._gate:
-            try:
-                answer = await self._asking.answered(orjson.dumps(body))
-            except AwsError as problem:
-                return Said("", failure=f"{problem.code}: {problem.message}")
-            self.asked += 1
-        said = Said(_text(answer.body), answer.input_tokens, answer.output_tokens)
-        if self._answers is not None:
+            async with self._gate:
+                try:
+                    answer = await self._asking.answered(orjson.dumps(body))
+                except AwsError as problem:
+                    self.usage.failed += 1
+                    return Said("", failure=f"{problem.code}: {problem.message}")
+            said = Said(_text(answer.body), answer.input_tokens, answer.output_tokens)
+            self.usage.count(said)
             await asyncio.to_thread(self._answers.keep, key, said, self._parts.clock())
-        return said
+            return said
 
     def _body(self, question: Question) -> dict[str, Any]:
         """Of Converse."""

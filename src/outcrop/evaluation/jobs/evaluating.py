@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from outcrop.context import Parts
 from outcrop.evaluation.item import Item, Turn
@@ -47,6 +48,20 @@ class Evaluating:
 
     async def close(self) -> None:
         await self._toxic.close()
+
+    def usage(self) -> list[dict[str, Any]]:
+        """What each model was asked in this attempt, the judges too."""
+        return [
+            {
+                "model": one.usage.model,
+                "answered": one.usage.answered,
+                "knownBefore": one.usage.known,
+                "failed": one.usage.failed,
+                "inputTokens": one.usage.input_tokens,
+                "outputTokens": one.usage.output_tokens,
+            }
+            for one in self._asked.values()
+        ]
 
     async def all(self, data: Sequence[Sequence[Record]]) -> list[list[Scored]]:
         """For each data set its rows: those of the first model, then those of the second."""
@@ -107,7 +122,7 @@ class Evaluating:
         assert item is not None
         async with self._scoring:
             scored = await asyncio.to_thread(suite.score, item, row.answer or "")
-        also: dict[str, object] = {"scores": dict(scored.scores), "extracted": scored.extracted}
+        also: dict[str, Any] = {"scores": dict(scored.scores), "extracted": scored.extracted}
         return Score(ACCURACY, scored.scores[suite.metrics[0]], also=also)
 
 

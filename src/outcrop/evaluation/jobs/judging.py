@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from outcrop.evaluation.item import Turn
 from outcrop.evaluation.jobs.asking import Asking, Question
@@ -39,7 +40,7 @@ class Judging:
         judge = self._custom_judge if isinstance(metric, Custom) else self._judge
         assert judge is not None
         verdict, said = await self._verdict(judge, metric, material, reverse=False)
-        also: dict[str, object] = {"label": verdict.label}
+        also: dict[str, Any] = {"label": verdict.label}
         if verdict.value is None:
             also["judge"] = said
         if again and metric.levels:

@@ -13,6 +13,7 @@ from outcrop.errors import ConflictException, ResourceNotFoundException, Validat
 from outcrop.evaluation.jobs import EVALUATION, answers, statuses, summaries
 from outcrop.evaluation.jobs.built_in import check as check_built_in
 from outcrop.evaluation.jobs.inference import inference
+from outcrop.evaluation.jobs.models import check_latency, model_of
 from outcrop.evaluation.jobs.plan import Plan, plan_of
 from outcrop.identity import arns
 from outcrop.jobs import Job
@@ -149,7 +150,7 @@ def _delete(ctx: Context, identifier: str) -> tuple[str, str] | None:
 
 def _check_models(ctx: Context, plan: Plan) -> None:
     for identifier in plan.asked:
-        model = ctx.catalogue.resolve(identifier, account=ctx.account, region=ctx.region)
+        model = model_of(ctx.parts, identifier, ctx.account, ctx.region)
         if not model.capabilities.chat:
             raise ValidationException(
                 f"The model {identifier} doesn't support the Converse API and cannot be evaluated."
@@ -157,6 +158,7 @@ def _check_models(ctx: Context, plan: Plan) -> None:
         for one in plan.models:
             if one.identifier == identifier:
                 inference(one.params, one.performance, model.max_output_tokens)
+                check_latency(one.performance, model, identifier)
 
 
 def _check_places(ctx: Context, request: CreateEvaluationJobRequest, plan: Plan) -> None:

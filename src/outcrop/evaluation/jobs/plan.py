@@ -82,8 +82,6 @@ def plan_of(request: Mapping[str, Any]) -> Plan:
     for dataset in datasets:
         known = set(names) | (set(judged) if judge is not None else set() if by_judge else set(PROGRAMMATIC))
         _check_metrics(dataset, known)
-        if by_judge and rag is None and dataset.task in ("Summarization", "Classification", "QuestionAndAnswer"):
-            raise ValidationException(f"With a judge the taskType is General, not {dataset.task}.")
         if not by_judge:
             _check_programmatic(dataset, rag)
     return Plan(False, rag, datasets, models, judge, judged, customs, custom_judge)

@@ -75,7 +75,7 @@ class Programmatic:
         said = await together(self._ask(one.text) for one in made)
         failures = [f"{one.kind}: {why}" for one, (text, why) in zip(made, said, strict=True) if text is None]
         answered = [(one, text) for one, (text, _) in zip(made, said, strict=True) if text is not None]
-        also: dict[str, object] = {"failures": failures} if failures else {}
+        also: dict[str, Any] = {"failures": failures} if failures else {}
         if not answered:
             return Score(ROBUSTNESS, None, f"No perturbed prompt was answered. {failures[0]}", also=also)
         also["answers"] = {one.kind: text for one, text in answered}
@@ -86,7 +86,7 @@ class Programmatic:
         return await self._change(record, answer, answered, also)
 
     async def _change(
-        self, record: Record, answer: str, answered: Sequence[tuple[Perturbed, str]], also: dict[str, object]
+        self, record: Record, answer: str, answered: Sequence[tuple[Perturbed, str]], also: dict[str, Any]
     ) -> Score:
         whole = await self.accuracy(record, answer)
         if isinstance(whole, str):

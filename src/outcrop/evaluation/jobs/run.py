@@ -13,13 +13,13 @@ from outcrop.batch.refused import Refused, told
 from outcrop.batch.rights import GET, PUT, Rights
 from outcrop.batch.submitted import arn_of, submitted
 from outcrop.context import Parts
-from outcrop.data_retention import modes
 from outcrop.errors import AccessDeniedException
 from outcrop.evaluation.jobs import answers as kept
 from outcrop.evaluation.jobs import built_in, records, report
 from outcrop.evaluation.jobs.answers import Answers
 from outcrop.evaluation.jobs.asking import Asking
 from outcrop.evaluation.jobs.evaluating import Evaluating
+from outcrop.evaluation.jobs.human import run as human
 from outcrop.evaluation.jobs.human.run import Human
 from outcrop.evaluation.jobs.output import Output
 from outcrop.evaluation.jobs.plan import DatasetPlan, Plan, plan_of
@@ -137,6 +137,8 @@ class _Run:
         rights.check(PUT, f"{self.output.folder}/outcrop/summary.json")
         for identifier in self._plan.asked:
             rights.check_model(INVOKE, Asking.resolved(self._parts, self._job, identifier).arn(self._job.region))
+        if self._plan.human:
+            rights.check(GET, f"{self.output.folder}/{human.ANSWERS[0]}")
         uris = list(dict.fromkeys(one.uri for one in self._plan.datasets if one.uri is not None))
         for uri in uris:
             rights.check(GET, uri)
@@ -151,10 +153,8 @@ class _Run:
     def _evaluating(self) -> Evaluating:
         settings = self._parts.settings.evaluation
         database = self._parts.database
-        known = None
-        if not modes.keeps_nothing(database, self._job.account, self._job.region):
-            kept.sweep(database, settings.keep_hours, self._parts.clock())
-            known = Answers(database, self._job.account, self._job.region, self._job.id)
+        kept.sweep(database, settings.keep_hours, self._parts.clock())
+        known = Answers(database, self._job.account, self._job.region, self._job.id)
 
         def asking(identifier: str) -> Asking:
             return Asking(self._parts, self._wire, self._job, identifier, known)
@@ -190,5 +190,10 @@ class _Run:
         config = self._job.request["evaluationConfig"]["automated"]
         customs = config.get("customMetricConfig", {}).get("customMetrics", [])
         self.output.write_custom_metrics(one["customMetricDefinition"] for one in customs)
-        whole = {"jobArn": arn_of(self._attempt.job), "jobName": self._job.request["jobName"], "datasets": summaries}
+        whole = {
+            "jobArn": arn_of(self._attempt.job),
+            "jobName": self._job.request["jobName"],
+            "datasets": summaries,
+            "asked": evaluating.usage(),
+        }
         report.write(self.output, whole, self._plan, rows, evaluating.judges)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from outcrop.evaluation.jobs.records import Record
 
@@ -19,12 +20,12 @@ class Score:
     absent: str | None = None
     judge: str | None = None
     reason: str | None = None
-    also: dict[str, object] = field(default_factory=dict)
+    also: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Scored:
-    """`failure`: the model gave no answer, and so there are no scores. `details` go into outcrop/records.jsonl."""
+    """`failure`: the model gave no answer, and so there are no scores."""
 
     record: Record
     answer: str | None
@@ -32,4 +33,3 @@ class Scored:
     scores: list[Score] = field(default_factory=list)
     input_tokens: int = 0
     output_tokens: int = 0
-    details: dict[str, object] = field(default_factory=dict)

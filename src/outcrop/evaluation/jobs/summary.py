@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
@@ -34,19 +34,31 @@ def metric(name: str, dataset: DatasetPlan, rows: Sequence[Scored]) -> dict[str,
     scores = [(row, score) for row in rows for score in row.scores if score.metric == name]
     numbers = [(row, float(score.result)) for row, score in scores if isinstance(score.result, int | float)]
     texts = Counter(score.result for _, score in scores if isinstance(score.result, str))
+    found: dict[str, Any] = {"computed": title(name, dataset), "n": len(numbers) + texts.total()}
     absent = Counter(score.absent or "" for _, score in scores if score.result is None)
     absent.update("The model gave no answer." for row in rows if row.failure is not None)
-    found: dict[str, Any] = {"computed": title(name, dataset), "n": len(numbers) + texts.total()}
-    found |= _mean(name, dataset, numbers)
+    found |= _mean(name, dataset, numbers, [score for _, score in scores])
     if texts:
         found["counts"] = dict(texts)
-    if name == ACCURACY and (exact := [s.also["exactMatch"] for _, s in scores if "exactMatch" in s.also]):
-        found["exactMatch"] = sum(map(float, map(str, exact))) / len(exact)
+    if exact := [float(score.also["exactMatch"]) for _, score in scores if "exactMatch" in score.also]:
+        found["exactMatch"] = fmean(exact)
+    if failures := sum(len(score.also.get("failures", ())) for _, score in scores):
+        found["perturbedFailures"] = failures
     found["absent"] = absent.total()
     found["whyAbsent"] = dict(absent)
+    if len(categories := _categories(numbers)) > 1:
+        found["categories"] = categories
     if agreed := _agreements(scores):
         found["agreement"] = agreed
     return found
+
+
+def _categories(numbers: Sequence[tuple[Scored, float]]) -> dict[str, dict[str, float]]:
+    values: dict[str, list[float]] = defaultdict(list)
+    for row, value in numbers:
+        if (category := row.record.given.get("category")) is not None:
+            values[str(category)].append(value)
+    return {category: {"mean": fmean(some), "n": len(some)} for category, some in values.items()}
 
 
 def title(name: str, dataset: DatasetPlan) -> str:
@@ -60,7 +72,11 @@ def title(name: str, dataset: DatasetPlan) -> str:
     return name.removeprefix("Builtin.")
 
 
-def _mean(name: str, dataset: DatasetPlan, numbers: Sequence[tuple[Scored, float]]) -> dict[str, Any]:
+def _mean(
+    name: str, dataset: DatasetPlan, numbers: Sequence[tuple[Scored, float]], scores: Sequence[Score]
+) -> dict[str, Any]:
+    if name == ROBUSTNESS and dataset.task != accuracy.GENERATION:
+        return _robustness(scores)
     if not numbers:
         return {}
     values = [value for _, value in numbers]
@@ -68,18 +84,16 @@ def _mean(name: str, dataset: DatasetPlan, numbers: Sequence[tuple[Scored, float
         found = estimate([Value(str(row.record.line), str(row.record.line), value) for row, value in numbers])
         assert found is not None
         return {"mean": found.mean, "standardError": found.error, "low": found.low, "high": found.high}
-    if name == ROBUSTNESS and dataset.task != accuracy.GENERATION:
-        # Bedrock's figure is that of the whole set, where no record's score of 0 stands in the way.
-        return {"mean": _robustness([row for row, _ in numbers]), "meanOfRecords": fmean(values)}
     error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
     return {"mean": fmean(values), "standardError": error}
 
 
-def _robustness(rows: Sequence[Scored]) -> float | None:
-    found = [score.also for row in rows for score in row.scores if score.metric == ROBUSTNESS and "score" in score.also]
-    whole = [float(str(also["score"])) for also in found]
-    others = [[float(n) for n in dict(also["perturbed"]).values()] for also in found]  # type: ignore[call-overload]  # programmatic.py wrote it
-    return robustness.change_of_all(whole, others)
+def _robustness(scores: Sequence[Score]) -> dict[str, Any]:
+    """Bedrock's figure is that of the whole set, which counts records whose score of 0 has no percentage by itself."""
+    found = [score.also for score in scores if "perturbed" in score.also]
+    whole = [float(also["score"]) for also in found]
+    mean = robustness.change_of_all(whole, [list(also["perturbed"].values()) for also in found])
+    return {} if mean is None else {"mean": mean, "recordsInMean": len(found)}
 
 
 def _agreements(scores: Sequence[tuple[Scored, Score]]) -> dict[str, Any]:
@@ -99,9 +113,5 @@ def _second(score: Score) -> object:
 
 
 def _agreement(pairs: Sequence[tuple[object, object]]) -> Agreement | None:
-    both = [(float(one), float(other)) for one, other in pairs if _number(one) and _number(other)]  # type: ignore[arg-type]  # _number knows
+    both = [(one, other) for one, other in pairs if isinstance(one, int | float) and isinstance(other, int | float)]
     return agreement([one for one, _ in both], [other for _, other in both])
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from outcrop.batch.attempt import Attempt
-from outcrop.batch.refused import Refused
+from outcrop.batch.refused import PASSING, Refused
 from outcrop.batch.submitted import Submitted, arn_of
 from outcrop.context import Parts
 from outcrop.evaluation.jobs.human import output as written
@@ -24,7 +24,7 @@ from outcrop.evaluation.jobs.summary import summary
 from outcrop.jobs import Outcome, completed
 from outcrop.objects.errors import ObjectsError
 
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 3.0
 WORKSHEET = "outcrop/worksheet"
 # Where a filled worksheet is looked for.
 ANSWERS = ("outcrop/answers.xlsx", "outcrop/answers.csv")
@@ -112,7 +112,8 @@ class Human:
         try:
             return self._objects.head(f"{self._output.folder}/{name}").etag
         except ObjectsError as problem:
-            if problem.code == "NoSuchKey":
+            # Another S3 may be away for a while in the days that people take.
+            if problem.code in ("NoSuchKey", *PASSING):
                 return None
             raise
 
