@@ -60,4 +60,4 @@ def unfinished(tokenizer: Tokenizer) -> list[int]:
 @pytest.fixture(scope="session")
 def barred(tokenizer: Tokenizer, unfinished: list[int]) -> list[int]:
     """With the ends of texts and turns: what is not taken where the best token is asked for."""
-    return [*unfinished, *(tokenizer.token_to_id(text) for text in ("<|endoftext|>", "<|im_end|>"))]
+    return [*unfinished, *tokenizer.encode("<|endoftext|><|im_end|>").ids]

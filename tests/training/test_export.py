@@ -42,7 +42,8 @@ def model(recipe_file: Path) -> Decoder:
 
 def log_probabilities(model: Decoder, ids: list[int]) -> torch.Tensor:
     with torch.no_grad():
-        return model(torch.tensor([ids]))[0].log_softmax(-1)
+        found: torch.Tensor = model(torch.tensor([ids]))[0].log_softmax(-1)
+    return found
 
 
 # q8_0 rounds each weight to 1/127 of its block's largest; that moves log-probabilities, and equal computation is what

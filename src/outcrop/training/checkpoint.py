@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
+import torch.distributed.checkpoint.state_dict_loader as loader
+import torch.distributed.checkpoint.state_dict_saver as saver
 from torch import nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -42,7 +43,7 @@ def save(out: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     parallel.wait()
-    _quietly(dcp.save, _state(model, optimizers), checkpoint_id=partial)
+    _quietly(saver.save, _state(model, optimizers), checkpoint_id=partial)
     if parallel.rank() == 0:
         (partial / "progress.json").write_text(json.dumps(asdict(progress)))
         partial.replace(target)
@@ -59,7 +60,7 @@ def restore(out: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimi
         return None
     newest = max(found, key=lambda path: int(path.name.removeprefix("step-")))
     state = _state(model, optimizers)
-    _quietly(dcp.load, state, checkpoint_id=newest)
+    _quietly(loader.load, state, checkpoint_id=newest)
     set_model_state_dict(model, state["model"], options=_TRAINED)
     set_optimizer_state_dict(model, list(optimizers), state["optimizers"], options=_TRAINED)
     kept = json.loads((newest / "progress.json").read_text())
@@ -73,7 +74,7 @@ def save_weights(path: Path, model: nn.Module) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     parallel.wait()
-    _quietly(dcp.save, {"model": get_model_state_dict(model, options=_TRAINED)}, checkpoint_id=partial)
+    _quietly(saver.save, {"model": get_model_state_dict(model, options=_TRAINED)}, checkpoint_id=partial)
     if parallel.rank() == 0:
         shutil.rmtree(path, ignore_errors=True)
         partial.replace(path)
@@ -82,7 +83,7 @@ def save_weights(path: Path, model: nn.Module) -> None:
 
 def restore_weights(path: Path, model: nn.Module) -> None:
     state = {"model": get_model_state_dict(model, options=_TRAINED)}
-    _quietly(dcp.load, state, checkpoint_id=path)
+    _quietly(loader.load, state, checkpoint_id=path)
     set_model_state_dict(model, state["model"], options=_TRAINED)
 
 

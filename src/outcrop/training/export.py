@@ -13,13 +13,20 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from outcrop.engines.weights import convert
+from outcrop.training import parallel
 from outcrop.training.model import Decoder
 from outcrop.training.recipe import Recipe
 from outcrop.training.tokenizer import END_OF_TEXT, END_OF_TURN, template_text
 
 
 def write(model: Decoder, tokenizer: Tokenizer, folder: Path, recipe: Recipe) -> Path:
-    """`folder` as transformers and vLLM read it (float16), and `NAME.gguf` (q8_0) in it; the path of that file."""
+    """`folder` as transformers and vLLM read it (float16), and `NAME.gguf` (q8_0) in it; the path of that file.
+
+    Of several processes the first writes; all must call it.
+    """
+    target, weights = folder / f"{recipe.name}.gguf", parallel.whole(model)
+    if parallel.rank() != 0:
+        return target
     end = tokenizer.token_to_id(END_OF_TURN)
     words = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -30,8 +37,7 @@ def write(model: Decoder, tokenizer: Tokenizer, folder: Path, recipe: Recipe) ->
         "model_max_length": model.config.context,
     }
     config = {**model.config.to_hf(), "eos_token_id": end}
-    write_folder(folder, model.state_dict(), config, tokenizer, words, template_text())
-    target = folder / f"{recipe.name}.gguf"
+    write_folder(folder, weights, config, tokenizer, words, template_text())
     convert.to_gguf(folder, target)
     return target
 

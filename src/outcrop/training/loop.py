@@ -108,4 +108,6 @@ def _peak(job: Job, where: torch.device) -> float:
 def free_cores() -> int:
     """Two threads on one free core are slower than one, because OpenMP's barriers spin."""
     cores = usable_cores()
-    return max(1, min(cores, round(cores - os.getloadavg()[0])))
+    # Those of this machine that `torchrun` started share them.
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, min(cores, round(cores - os.getloadavg()[0])) // beside)

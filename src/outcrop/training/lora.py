@@ -49,11 +49,10 @@ def add_adapters(model: Decoder, rank: int, alpha: float, *, bf16: bool) -> None
     Under bfloat16 autocast the frozen matrices may as well be kept in it: each product would round them anyway.
     """
     model.requires_grad_(False)
-    for layer in model.model.layers:
-        for part in (layer.self_attn, layer.mlp):
-            for name, module in list(part.named_children()):
-                if name in TARGETS:
-                    setattr(part, name, LoraLinear(module, rank, alpha, torch.bfloat16 if bf16 else torch.float32))
+    for part in list(model.modules()):
+        for name, module in list(part.named_children()):
+            if name in TARGETS and isinstance(module, nn.Linear):
+                setattr(part, name, LoraLinear(module, rank, alpha, torch.bfloat16 if bf16 else torch.float32))
 
 
 def merged(weights: Mapping[str, Tensor], adapter: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
@@ -23,6 +24,15 @@ def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
     return x if matrix.shape[0] <= matrix.shape[1] else x.T
+
+
+def _orthogonalised(update: Tensor) -> Tensor:
+    """Of a matrix that is cut over several processes, the whole one's part."""
+    if not isinstance(update, DTensor):
+        return orthogonalise(update)
+    whole = orthogonalise(update.full_tensor())
+    # Each process has made the whole, so nothing needs to be sent.
+    return distribute_tensor(whole, update.device_mesh, update.placements, src_data_rank=None)
 
 
 class Muon(torch.optim.Optimizer):
@@ -40,7 +50,7 @@ class Muon(torch.optim.Optimizer):
                 state = self.state[parameter]
                 buffer = state.setdefault("momentum", torch.zeros_like(parameter))
                 buffer.lerp_(parameter.grad, 1 - group["momentum"])
-                update = orthogonalise(parameter.grad.lerp(buffer, group["momentum"]))
+                update = _orthogonalised(parameter.grad.lerp(buffer, group["momentum"]))
                 scale = max(1.0, parameter.shape[0] / parameter.shape[1]) ** 0.5
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(update, alpha=-group["lr"] * scale)

@@ -47,9 +47,9 @@ def in_hugging_face(module: str) -> str | None:
 
 def interleaved(rows: Tensor, heads: int) -> Tensor:
     """(heads x width, ...) with rotary pairs a half head apart -> the same with pairs side by side, as GGUF's `llama` has q and k."""
-    return rows.unflatten(0, (heads, 2, -1)).transpose(1, 2).reshape(rows.shape)
+    return rows.reshape(heads, 2, -1, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)
 
 
 def apart(rows: Tensor, heads: int) -> Tensor:
     """The way back."""
-    return rows.unflatten(0, (heads, -1, 2)).transpose(1, 2).reshape(rows.shape)
+    return rows.reshape(heads, -1, 2, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)

@@ -101,5 +101,5 @@ def whole(model: nn.Module, *, trained_only: bool = False) -> dict[str, Tensor]:
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=trained_only)
-    found: dict[str, Tensor] = get_model_state_dict(model, options=options)
-    return found
+    found: Any = get_model_state_dict(model, options=options)
+    return dict(found)

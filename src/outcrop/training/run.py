@@ -9,8 +9,9 @@ from random import Random
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from tokenizers import Tokenizer
 
-from outcrop.training import plot, pretraining
+from outcrop.training import parallel, plot, pretraining
 from outcrop.training.generators import training_example
+from outcrop.training.model import Decoder
 from outcrop.training.progress import Metrics
 from outcrop.training.progress import Progress as Done
 from outcrop.training.recipe import Recipe, RecipeError, load
@@ -19,29 +20,40 @@ from outcrop.training.tokenizer import train as train_tokenizer
 
 
 def train(recipe_path: Path, out: Path | None = None, *, resume: bool = True) -> Path:
-    """Train what the recipe says; the folder of the finished model. Checkpoints and metrics are in `out` (`runs/NAME`)."""
+    """Train what the recipe says; the folder of the finished model. Checkpoints and metrics are in `out` (`runs/NAME`).
+
+    Under `torchrun` all processes train one model, and the first writes it.
+    """
     recipe = load(recipe_path)
     out = out or Path("runs") / recipe.name
-    _prepare(recipe_path, out, resume)
-    tokenizer = _tokenizer(recipe, out)
-    with _progress() as bar:
+    with parallel.world():
+        first = parallel.rank() == 0
+        if first:
+            _prepare(recipe_path, out, resume)
+            _tokenizer(recipe, out)
+        parallel.wait()
+        model, progress = _trained(recipe, _tokenizer(recipe, out), out, shown=first)
+        # Only a finished run needs these.
+        from outcrop.training import card, export
+
+        folder = out / recipe.name
+        export.write(model, _tokenizer(recipe, out), folder, recipe)
+        if first:
+            curve = Metrics(out / pretraining.METRICS, "training").points()
+            (out / "loss.svg").write_text(plot.losses({"training": curve}), "utf-8")
+            card.write(folder, recipe, progress, model.parameters_count())
+    return folder
+
+
+def _trained(recipe: Recipe, tokenizer: Tokenizer, out: Path, *, shown: bool) -> tuple[Decoder, Done]:
+    with _progress(shown) as bar:
         task = bar.add_task("training", total=recipe.train.tokens, loss="")
 
         def report(done: Done) -> None:
             told = f"step {done.step}, loss {done.loss:.3f}, {done.speed:.0f} tokens/s, MFU {done.mfu:.0%}"
             bar.update(task, completed=done.tokens, loss=told)
 
-        model, progress = pretraining.train(recipe, tokenizer, out, report)
-    # Only a finished run needs these.
-    from outcrop.training import card, export
-
-    (out / "loss.svg").write_text(
-        plot.losses({"training": Metrics(out / pretraining.METRICS, "training").points()}), "utf-8"
-    )
-    folder = out / recipe.name
-    export.write(model, tokenizer, folder, recipe)
-    card.write(folder, recipe, progress, model.parameters_count())
-    return folder
+        return pretraining.train(recipe, tokenizer, out, report)
 
 
 def _prepare(recipe_path: Path, out: Path, resume: bool) -> None:
@@ -77,7 +89,7 @@ def _tokenizer(recipe: Recipe, out: Path) -> Tokenizer:
     return tokenizer
 
 
-def _progress() -> Progress:
+def _progress(shown: bool) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -86,4 +98,5 @@ def _progress() -> Progress:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(elapsed_when_finished=True),
+        disable=not shown,
     )

@@ -58,7 +58,7 @@ def right_answers(home: Path, records: list[dict[str, str]], adapter: str | None
     asked = [("//completion", {"prompt": prompt, **body}) for prompt in prompts]
     answers = llama.ask(HOUSE, home, *asked, adapter=None if adapter is None else Path(adapter))
     right = [a["content"].strip() == r["completion"] for a, r in zip(answers, records, strict=True)]
-    return sum(right) / len(right)
+    return float(sum(right) / len(right))
 
 
 STORIES = [

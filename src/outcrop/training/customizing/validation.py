@@ -30,7 +30,8 @@ def mean_loss(model: Decoder, batches: list[Batch], *, bf16: bool, objective: Ob
     total, counted = parallel.summed(sums).tolist()
     if counted == 0:
         raise TrainingError("The validation data holds nothing that counts.")
-    return total / counted
+    mean: float = total / counted
+    return mean
 
 
 @dataclass(frozen=True, slots=True)
