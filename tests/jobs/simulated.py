@@ -13,6 +13,7 @@ from outcrop.jobs import Job, Kind
 from outcrop.jobs.claims import Hold
 from outcrop.jobs.supervisor import Supervisor, Timing
 from outcrop.store.database import Database, Row, Transaction
+from outcrop.store.seals import Seals
 
 if TYPE_CHECKING:
     from tests.jobs.simulation import World
@@ -39,6 +40,10 @@ class FaultyDatabase:
     random: Random
     written: Callable[[], None]
     faults: float = 0.0
+
+    @property
+    def seals(self) -> Seals | None:
+        return self.real.seals
 
     def query(self, sql: str, *params: object) -> list[Row]:
         self._maybe()
