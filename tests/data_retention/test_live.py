@@ -49,7 +49,7 @@ def test_nothing_is_kept_where_the_account_says_so(bedrock: Any, words: openai.O
     with pytest.raises(openai.NotFoundError):
         words.responses.retrieve(first.id)
     second = words.responses.create(model=MODEL, input="Another one.")
-    assert (second.output_text, second.store) == ("Another one.", False)
+    assert (second.output_text, second.to_dict()["store"]) == ("Another one.", False)
     with words.responses.stream(model=MODEL, input="And one more.") as stream:
         third = stream.get_final_response()
     for response in (second, third):
@@ -62,7 +62,7 @@ def test_nothing_is_kept_where_the_account_says_so(bedrock: Any, words: openai.O
 
     bedrock.put_account_data_retention(mode="inherit")
     last = words.responses.create(model=MODEL, input="Kept.")
-    assert (last.store, words.responses.retrieve(last.id).output_text) == (True, "Kept.")
+    assert (last.to_dict()["store"], words.responses.retrieve(last.id).output_text) == (True, "Kept.")
 
 
 def test_modes_are_those_of_bedrock(bedrock: Any) -> None:

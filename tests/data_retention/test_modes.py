@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.inference.bench import ACCOUNT, MODEL, NOW, OTHER_ACCOUNT, REGION, Be
 
 ELSEWHERE, TRUSTED, MIXED, BESIDE = "far.away-v1", "far.trusted-v1", "far.mixed-v1", "near.by-v1"
 FAR, NEAR = "https://models.example/v1", "http://127.0.0.1:1/v1"
-RESPONSE = {"id": "resp_1", "model": MODEL, "previous_response_id": None, "output": []}
+RESPONSE: dict[str, Any] = {"id": "resp_1", "model": MODEL, "previous_response_id": None, "output": []}
 
 
 @pytest.fixture

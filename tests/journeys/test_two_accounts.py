@@ -64,13 +64,13 @@ def account(server: Server, name: str) -> Account:
     key = outcrop(server, "accounts", "create", name, "--json")
     session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name=REGION)
     config = Config(retries={"total_max_attempts": 1})
-    clients = [
+    bedrock, runtime, s3, sts = (
         session.client(service, endpoint_url=server.url, config=config)
         for service in ("bedrock", "bedrock-runtime", "s3", "sts")
-    ]
+    )
     token = outcrop(server, "keys", "create", "--api-key", "--account", name, "--json")["ServiceApiKeyValue"]
     words = openai.OpenAI(base_url=f"{server.url}/openai/v1", api_key=token, max_retries=0)
-    return Account(key, *clients, words)
+    return Account(key, bedrock, runtime, s3, sts, words)
 
 
 @dataclass(frozen=True)

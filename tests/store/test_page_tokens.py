@@ -53,9 +53,9 @@ def test_every_operation_with_pages_is_in_the_table() -> None:
 def test_pages_hold_all_items_once(bench: Bench, kind: Kind) -> None:
     whole, _ = listed(bench.ctx, kind, **kind.other)
     assert len(whole) >= 3
-    pages, token = [], None
+    pages, token = list[Any](), None
     while True:
-        more = {} if token is None else {"nextToken": token}
+        more: dict[str, str] = {} if token is None else {"nextToken": token}
         items, token = listed(bench.ctx, kind, maxResults=1, **kind.other, **more)
         pages += items
         if token is None:

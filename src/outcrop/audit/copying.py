@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 from outcrop.audit import digests
 from outcrop.audit.trail import HEAD, digests_of, logs_of
-from outcrop.store.bundle import File
+from outcrop.store.bundle import File, opened
 from outcrop.store.connection import Connection
 
 TAIL_BYTES = 64 * 1024
@@ -38,21 +37,17 @@ class TrailFiles:
     def files(self) -> Iterator[File]:
         yield from self._first
         for path in logs_of(self._folder):
-            yield File(self._name(path), _whole_lines(path), partial(path.open, "rb"))
+            yield File(self._name(path), _whole_lines(path), partial(opened, path))
 
     def release(self) -> None:
         self._first = []
 
     def _kept(self, path: Path) -> File:
         data = path.read_bytes()
-        return File(self._name(path), len(data), partial(_opened, data))
+        return File(self._name(path), len(data), partial(BytesIO, data))
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._folder).as_posix()
-
-
-def _opened(data: bytes) -> BinaryIO:
-    return BytesIO(data)
 
 
 def _whole_lines(path: Path) -> int:

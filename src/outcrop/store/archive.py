@@ -29,6 +29,8 @@ from outcrop.store.connection import Connection, DatabaseError, IntegrityError
 from outcrop.store.database import Database, Transaction
 from outcrop.store.keyfile import KEY_BYTES, Vault, place, sync_folder
 
+__all__ = ["ArchiveError", "Contents", "Manifest", "Table", "backup", "restore"]
+
 # 2: with folders.
 FORMAT = 2
 # How often newer rows are looked at because files that older ones named went away before they could be held.

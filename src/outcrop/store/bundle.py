@@ -47,6 +47,11 @@ class Bundle(msgspec.Struct, frozen=True):
     absent: int = 0
 
 
+def opened(path: Path) -> BinaryIO:
+    """For `File.open`, with the path put in."""
+    return path.open("rb")
+
+
 def write(archive: zipfile.ZipFile, name: str, files: Iterable[File], progress: Progress) -> Bundle:
     """ArchiveError for a file that is shorter than it was; OSError."""
     count, total, digest = 0, 0, hashlib.sha256()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from outcrop.store.bundle import File
+from outcrop.store.bundle import File, opened
 from outcrop.store.connection import Connection
 from outcrop.store.ids import LOWER_DIGITS, new_id
 
@@ -48,7 +48,7 @@ class HeldObjects:
         for bucket in sorted(self._held.iterdir()):
             for entry in os.scandir(bucket):
                 place = f"{bucket.name}/{entry.name[:2]}/{entry.name}"
-                yield File(place, entry.stat().st_size, partial(Path(entry.path).open, "rb"))
+                yield File(place, entry.stat().st_size, partial(opened, Path(entry.path)))
 
     def release(self) -> None:
         shutil.rmtree(self._held, ignore_errors=True)
