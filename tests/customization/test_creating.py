@@ -47,6 +47,25 @@ def test_a_model_is_made_of_files_in_s3(customizing: Customizing) -> None:
     assert customizing.deploy(job["outputModelArn"])
 
 
+def test_an_imported_model_is_a_base_by_its_name(customizing: Customizing) -> None:
+    customizing.s3.upload_file(str(house_path()), customizing.bucket, "imported/house.gguf")
+    importing = customizing.bedrock.create_model_import_job(
+        jobName="base", importedModelName="imported-base", roleArn=ROLE,
+        modelDataSource={"s3DataSource": {"s3Uri": f"s3://{customizing.bucket}/imported/"}},
+    )["jobArn"]  # fmt: skip
+    done = customizing._until(
+        lambda: dict(customizing.bedrock.get_model_import_job(jobIdentifier=importing)),
+        lambda job: job["status"] != "InProgress",
+        30,
+    )
+    assert done["status"] == "Completed", done
+    training = customizing.put("i/train.jsonl", GOOD)
+    job = customizing.until(customizing.create(training, baseModelIdentifier="imported-base"))
+    assert job["status"] == "Completed", job
+    assert job["baseModelArn"] == done["importedModelArn"]
+    assert customizing.say(customizing.deploy(job["outputModelArn"]), "Hello!")
+
+
 def test_files_that_are_no_model(customizing: Customizing) -> None:
     customizing.put("nonsense/readme.txt", ["x"])
     model = created(customizing, f"s3://{customizing.bucket}/nonsense/", "nonsense")

@@ -96,9 +96,10 @@ def test_filters(filters: Any, fit: bool) -> None:
 def test_one_filter_of_sixteen_at_most() -> None:
     config: dict[str, Any] = {"usePromptResponse": True, "invocationLogSource": {"s3Uri": "s3://b/l"}}
     check(config)
-    for filters in ({"equals": {}, "notEquals": {}}, {"andAll": [{"equals": {}}] * 17}):
+    too_much: Any
+    for too_much in ({"equals": {}, "notEquals": {}}, {"andAll": [{"equals": {}}] * 17}):
         with pytest.raises(ValidationException):
-            check({**config, "requestMetadataFilters": filters})
+            check({**config, "requestMetadataFilters": too_much})
 
 
 def test_what_is_no_log_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 from collections.abc import Callable
 from datetime import datetime
@@ -19,6 +20,10 @@ from outcrop.objects.errors import ObjectsError
 from outcrop.store.database import Transaction
 
 CREATING = "custom-model-creating"
+# What went wrong once or twice may pass.
+CRASHES = 2
+
+logger = logging.getLogger("outcrop.customization")
 
 
 class CreatingRun:
@@ -41,6 +46,11 @@ class CreatingRun:
             return completed({"failure": str(problem)})
         except ObjectsError as problem:
             return completed({"failure": str(told(problem, uri))})
+        except Exception:
+            if attempt.job.crashes < CRASHES:
+                raise
+            logger.exception("a custom model cannot be created")
+            return completed({"failure": "The model's files could not be read."})
         return completed({"failure": None, "file": found["file"]})
 
 

@@ -12,6 +12,7 @@ from outcrop.batch.refused import Refused, Stopped, told
 from outcrop.batch.rights import GET, LIST, PUT, Rights
 from outcrop.context import Context
 from outcrop.customization import logs
+from outcrop.encryption import working
 from outcrop.errors import ValidationException
 from outcrop.objects.errors import ObjectsError
 from outcrop.objects.names import parse
@@ -56,16 +57,18 @@ def _validators(request: Mapping[str, Any]) -> list[str]:
 
 
 class Data:
-    """What a job of this request reads, copied into `folder`. `over`: whether to end before all is there."""
+    """What a job of this request reads, copied into `folder`, encrypted under `key`. `over`: whether to end before all is there."""
 
     def __init__(
-        self, objects: Objects, rights: Rights, request: Mapping[str, Any], folder: Path, over: Callable[[], bool]
+        self, objects: Objects, rights: Rights, request: Mapping[str, Any], folder: Path, over: Callable[[], bool],
+        key: str | None = None,
     ) -> None:
         self._objects = objects
         self._rights = rights
         self._request = request
         self._folder = folder
         self._over = over
+        self._key = key
 
     def bring(self, eval_percentage: int | None) -> tuple[list[Path], list[Path]]:
         """The files of training and of validation. Blocks. Refused, AccessDeniedException or ObjectsError."""
@@ -91,14 +94,14 @@ class Data:
         self._rights.check(LIST, uri)
         path = folder / "invocation-logs.jsonl"
         path.parent.mkdir(parents=True)
-        with path.open("wb") as file:
+        with working.created(path, self._key) as file:
             for stored in self._listed(uri):
                 if not stored.endswith((".json", ".json.gz")):
                     continue
                 self._rights.check(GET, stored)
                 for line in logs.records(self._read(stored), stored, config):
                     file.write(line)
-        if not path.stat().st_size:
+        if working.is_empty(path, self._key):
             raise Refused(f"No invocation logs at {uri} fit the filters.")
         return [path]
 
@@ -110,7 +113,7 @@ class Data:
             target.parent.mkdir(parents=True)
             self._rights.check(GET, found)
             try:
-                with self._objects.open(found) as reading, target.open("wb") as file:
+                with self._objects.open(found) as reading, working.created(target, self._key) as file:
                     for chunk in reading:
                         if self._over():
                             raise Stopped
@@ -148,13 +151,13 @@ class Data:
         held = self._folder / VALIDATION / "0" / "held-out.jsonl"
         held.parent.mkdir(parents=True)
         number = 0
-        with held.open("wb") as aside:
+        with working.created(held, self._key) as aside:
             for path in paths:
                 kept = path.with_suffix(".kept")
-                with path.open("rb") as lines, kept.open("wb") as rest:
+                with working.opened(path, self._key) as lines, working.created(kept, self._key) as rest:
                     for line in lines:
                         taken = (number + 1) * percentage // 100 > number * percentage // 100
                         (aside if taken else rest).write(line if line.endswith(b"\n") else line + b"\n")
                         number += 1
                 kept.replace(path)
-        return paths, [held] if held.stat().st_size else []
+        return paths, [] if working.is_empty(held, self._key) else [held]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import datetime
 
@@ -16,6 +17,9 @@ from outcrop.store.database import Transaction
 DEPLOYING = "custom-model-deploying"
 # Other models may be in use and take the memory.
 BUSY_TRIES, BUSY_SECONDS = 20, 3.0
+CRASHES = 2
+
+logger = logging.getLogger("outcrop.customization")
 
 
 class DeployingRun:
@@ -25,21 +29,33 @@ class DeployingRun:
         self._parts = parts
 
     async def __call__(self, attempt: Attempt) -> Outcome:
+        try:
+            return completed({"failure": await self._failure(attempt)})
+        except Exception:
+            # What went wrong once or twice may pass; nobody waits for more.
+            if attempt.job.crashes < CRASHES:
+                raise
+            logger.exception("a custom model cannot be deployed")
+            return completed({"failure": "An internal error occurred."})
+
+    async def _failure(self, attempt: Attempt) -> str | None:
+        """Why the model cannot be called; None if it can."""
         name = custom.engine_id(attempt.job.input["model"])
         await asyncio.to_thread(self._parts.catalogue.refresh)
         if (problem := self._parts.catalogue.served.problem(name)) is not None:
-            return completed({"failure": problem})
+            return problem
+        failure = ""
         for _ in range(BUSY_TRIES):
             try:
                 await self._parts.engines.get(name).start()
             except EngineBusy as busy:
-                failure: str | None = str(busy)
+                failure = str(busy)
                 await asyncio.sleep(BUSY_SECONDS)
-            except EngineError as problem:
-                return completed({"failure": str(problem).partition("\n")[0]})
+            except EngineError as error:
+                return str(error).partition("\n")[0]
             else:
-                return completed({"failure": None})
-        return completed({"failure": failure})
+                return None
+        return failure
 
 
 def delivering(clock: Callable[[], datetime]) -> Callable[[Transaction, Job], None]:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from outcrop import jobs
 from outcrop.customization.submitted import JOB
+from outcrop.engines.weights import converted_name
+from outcrop.jobs import Job
+from outcrop.models import custom
 from outcrop.store.database import Database
 
 FOLDER = "customization"
@@ -35,6 +38,15 @@ def _linked(source: str, target: str) -> str:
     return target
 
 
+def forget_model(home: Path, model_id: str) -> None:
+    """Remove the files of a custom model, and what an engine made of them."""
+    folder = custom.folder(home, model_id)
+    for weights in (folder, folder / "model"):
+        if (weights / "config.json").exists():
+            (home / "converted" / converted_name(weights)).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def sweep(home: Path, database: Database) -> None:
     """Remove what jobs left that have ended, and folders of no job."""
     kept = {row["id"] for row in database.query("SELECT id FROM jobs WHERE kind = ? AND ended_at IS NULL", JOB)}
@@ -43,6 +55,12 @@ def sweep(home: Path, database: Database) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def has_ended(database: Database, account: str, region: str, job_id: str) -> bool:
-    job = jobs.find(database, account, region, JOB, job_id)
-    return job is None or job.ended
+def tidy(home: Path, database: Database, job: Job) -> bool:
+    """Remove what a job leaves behind, and what would have been its model if it did not complete. False: it has not ended."""
+    now = jobs.find(database, job.account, job.region, JOB, job.id)
+    if now is not None and not now.ended:
+        return False
+    shutil.rmtree(of_job(home, job.id), ignore_errors=True)
+    if now is not None and now.status != "completed":
+        forget_model(home, job.id)
+    return True

@@ -118,7 +118,7 @@ def get_model_customization_job(
     }
     for name in ("clientRequestToken", "vpcConfig", "customizationConfig"):
         if name in given:
-            response[name] = given[name]  # type: ignore[literal-required]  # the three above
+            response[name] = given[name]
     if job.input.get("key") is not None:
         response["outputModelKmsKeyArn"] = job.input["key"]
     if job.ended_at is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 from outcrop import jobs
 from outcrop.batch.submitted import body_of
 from outcrop.context import Context
+from outcrop.customization import folders
 from outcrop.customization.copying import COPY
 from outcrop.customization.creating import CREATING
 from outcrop.customization.job_operations import metrics_of
@@ -177,7 +177,7 @@ def delete_custom_model(ctx: Context, request: DeleteCustomModelRequest) -> Dele
         custom.remove(transaction, model.id)
         tags.forget(transaction, model.arn)
     ctx.catalogue.refresh()
-    shutil.rmtree(custom.folder(ctx.engines.home, model.id), ignore_errors=True)
+    folders.forget_model(ctx.engines.home, model.id)
     return {}
 
 

@@ -65,9 +65,7 @@ class CustomizationRun:
         """Training data stays no longer than it is needed; a job that goes on still needs it."""
         for _ in range(TIDY_TRIES):
             await asyncio.sleep(TIDY_SECONDS)
-            if await asyncio.to_thread(folders.has_ended, self._parts.database, job.account, job.region, job.id):
-                folder = folders.of_job(self._parts.engines.home, job.id)
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            if await asyncio.to_thread(folders.tidy, self._parts.engines.home, self._parts.database, job):
                 return
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 
+from outcrop.encryption import working
+
 MODULE = "outcrop.training.customizing"
 # A line of its output; a thousand problems fit.
 LINE_BYTES = 4 * 1024 * 1024
@@ -24,8 +26,8 @@ NICENESS = 10
 TAIL_LINES = 5
 
 
-# Spec and log → what is said.
-Follow = Callable[[Path, Path], AsyncGenerator[Mapping[str, Any], None]]
+# Spec, log and the key of the files that the spec names → what is said.
+Follow = Callable[[Path, Path, str | None], AsyncGenerator[Mapping[str, Any], None]]
 
 
 class TrainerCrashed(Exception):
@@ -36,7 +38,9 @@ class TrainerBusy(Exception):
     """An earlier trainer of the same job, of a server that was killed, has not ended."""
 
 
-async def messages(spec: Path, log: Path, module: str = MODULE) -> AsyncGenerator[Mapping[str, Any], None]:
+async def messages(
+    spec: Path, log: Path, key: str | None = None, module: str = MODULE
+) -> AsyncGenerator[Mapping[str, Any], None]:
     """What the trainer says, up to how it ended: `done`, `invalid` or `failed`. Closing it kills the process.
 
     While it lives it holds a lock beside the spec, so that two never write into one folder.
@@ -49,7 +53,7 @@ async def messages(spec: Path, log: Path, module: str = MODULE) -> AsyncGenerato
                 sys.executable, "-m", module, str(spec),
                 # It ends when its input does, which is when this server does, however that happens.
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors, limit=LINE_BYTES,
-                start_new_session=True, pass_fds=(lock,),
+                start_new_session=True, pass_fds=(lock,), env=os.environ if key is None else {**os.environ, working.VARIABLE: key},
             )  # fmt: skip
     finally:
         os.close(lock)

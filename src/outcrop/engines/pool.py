@@ -41,7 +41,7 @@ class Engines:
         self.home = home
         # Written by one at a time, and put in place whole: whoever reads needs no lock.
         self._changing = threading.Lock()
-        self._models = tuple(specs)
+        self._configured = self._models = tuple(specs)
         self._adapters: dict[str, Adapter] = {}
         # Each of several engines of a model is an entry too, so that it is counted, supervised and unloaded like any.
         self._entries = {spec.id: self._entry(spec) for model in specs for spec in (*engines_of(model), model)}
@@ -219,7 +219,8 @@ class Engines:
         return [self._entries[inner.id] for inner, _ in several] or [self._entries[spec.id]]
 
     def status(self) -> list[dict[str, object]]:
-        return [self._status(entry) for model in self._models if (entry := self._entries.get(model.id)) is not None]
+        """Of the models of the settings: what accounts add and break says nothing of the server."""
+        return [self._status(self._entries[model.id]) for model in self._configured]
 
     def reservations(self) -> list[tuple[str, str, int, int, int]]:
         """Engine, reservation, places, running and waiting. For the operator: `status` is for everybody."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from outcrop.engines.weights.errors import WeightsError
 
-__all__ = ["WeightsError", "servable"]
+__all__ = ["WeightsError", "converted_name", "servable"]
 
 
 def servable(path: Path, cache: Path) -> Path:
@@ -24,13 +24,18 @@ def servable(path: Path, cache: Path) -> Path:
     from outcrop.engines.weights import huggingface
 
     folder = huggingface.check(path)
-    target = cache / f"{path.resolve().name}-{fingerprint(path)}.gguf"
+    target = cache / converted_name(path)
     if not target.exists():
         from outcrop.engines.weights import convert
 
         cache.mkdir(parents=True, exist_ok=True)
         convert.to_gguf(folder.path, target)
     return target
+
+
+def converted_name(folder: Path) -> str:
+    """What a Hugging Face folder's conversion is called in the cache."""
+    return f"{folder.resolve().name}-{fingerprint(folder)}.gguf"
 
 
 def fingerprint(folder: Path) -> str:
