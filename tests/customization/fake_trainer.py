@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from outcrop.encryption import working
+
 STEPS = 6
 
 
@@ -81,7 +83,8 @@ def _result(spec: dict[str, Any], out: Path, steps: int) -> dict[str, Any]:
 
 def _instructions(paths: list[str]) -> dict[str, str]:
     """The first record of all files says what to do; parts are separated by commas."""
-    first = json.loads(Path(paths[0]).read_bytes().splitlines()[0])
+    with working.opened(Path(paths[0]), os.environ.get(working.VARIABLE)) as file:
+        first = json.loads(file.readline())
     found = {}
     for part in str(first.get("prompt", "")).split(","):
         name, _, value = part.strip().rpartition(" ")

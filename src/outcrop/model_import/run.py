@@ -50,7 +50,7 @@ class ImportRun:
         try:
             if attempt.state is None:
                 await attempt.checkpoint(state)
-            files = await asyncio.to_thread(self._listed, job, uri)
+            files = await asyncio.to_thread(self.listed, job, uri)
             await self.copied(attempt, job, files, folder)
             attempt.log("checking and converting")
             found = await examined(folder)
