@@ -19,6 +19,7 @@ from tests.live import Server
 MODEL, OTHER, JUDGE, TEXT_JUDGE = (
     "test.scripted-v1:0", "test.other-v1:0", "test.judge-v1:0", "test.textjudge-v1:0",
 )  # fmt: skip
+ARN = "arn:aws:bedrock:us-east-1::foundation-model/"
 ROLE = "arn:aws:iam::123456789012:role/EvaluationOfAnotherServer"
 ENDS = ("Completed", "Failed", "Stopped")
 # The first rule that fits answers; without one, what was asked comes back.

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from openpyxl import load_workbook
 
-from tests.evaluation.jobs.evaluations import MODEL, OTHER, Evaluations, dataset, model
+from tests.evaluation.jobs.evaluations import ARN, MODEL, OTHER, Evaluations, connect, dataset, model, settings
+from tests.live import serve
 
 FLOW = "arn:aws:sagemaker:us-east-1:123456789012:flow-definition/people"
 PLANET = {"prompt": "Which is the largest planet?", "referenceResponse": "Jupiter", "category": "sky"}
@@ -90,7 +91,7 @@ def test_a_worksheet_goes_out_and_its_answers_come_back_in_bedrocks_form(evaluat
     assert result["flowDefinitionArn"] == FLOW
     assert result["inputContent"]["instructions"] == "Judge kindly."
     assert {"metricName": "liked", "description": "Is it liked?"} in result["inputContent"]["evaluationMetrics"]
-    assert set(result["modelResponseIdMap"].values()) == {MODEL, OTHER}
+    assert set(result["modelResponseIdMap"].values()) == {ARN + MODEL, ARN + OTHER}
     (answer,) = result["humanAnswers"]
     assert answer["workerId"] == "Ada"
     assert answer["acceptanceTime"].endswith("Z")
@@ -107,13 +108,13 @@ def test_a_worksheet_goes_out_and_its_answers_come_back_in_bedrocks_form(evaluat
     }
     assert first["inputRecord"] == PLANET
     said = {one["modelIdentifier"]: one["response"] for one in first["modelResponses"]}
-    assert said == {MODEL: "Jupiter", OTHER: "Something else."}
+    assert said == {ARN + MODEL: "Jupiter", ARN + OTHER: "Something else."}
     assert [result["modelResponseIdMap"][str(at)] for at in range(2)] == [
         one["modelIdentifier"] for one in first["modelResponses"]
     ]
     people = evaluations.summary(arn)["people"]
-    assert people["quality"] == {MODEL: {"mean": 4.0, "n": 2}, OTHER: {"mean": 4.0, "n": 2}}
-    assert people["rank"][MODEL]["mean"] == 0.5
+    assert people["quality"] == {ARN + one: {"mean": 4.0, "n": 2} for one in (MODEL, OTHER)}
+    assert people["rank"][ARN + MODEL]["mean"] == 0.5
     (path,) = [path for path in evaluations.files(arn) if path.endswith("_output.jsonl")]
     assert path.startswith("datasets/mine/")
 
@@ -221,6 +222,36 @@ def test_answers_that_failed_are_not_shown_to_people(evaluations: Evaluations) -
     evaluations.done(arn)
     (found,) = evaluations.summary(arn)["datasets"]
     assert (found["records"], found["answered"], found["failed"], found["failures"][0]["line"]) == (2, 1, 1, 2)
+
+
+def test_a_job_waits_over_a_restart(tmp_path: Path) -> None:
+    """And asks its models nothing again, though it is another server that goes on."""
+    home = tmp_path / "home"
+    with serve(home, settings=settings(tmp_path)) as server:
+        evaluations = connect(server)
+        arn = human(evaluations, [PLANET], "liked", models=(MODEL,))
+        rows = exported(evaluations, arn)
+    # What the model would say now.
+    (tmp_path / "script.json").write_text('{"rules": [{"matches": ".", "text": "Mars"}]}')
+    with serve(home) as server:
+        evaluations = connect(server)
+        hand_in(evaluations, arn, filled(rows, ANSWERS))
+        evaluations.done(arn)
+        (line,) = evaluations.lines(arn)
+        assert line["modelResponses"] == [{"modelIdentifier": ARN + MODEL, "response": "Jupiter"}]
+
+
+def test_a_worksheet_that_was_changed_in_the_bucket_fails_the_job(evaluations: Evaluations) -> None:
+    """What came back could not be held against what went out."""
+    arn = human(evaluations, [PLANET], "liked", models=(MODEL,))
+    rows = exported(evaluations, arn)
+    key = f"{evaluations.folder(arn)}/outcrop/worksheet.json"
+    body = evaluations.files(arn)["outcrop/worksheet.json"].replace(b"Jupiter", b"Saturn.")
+    evaluations.s3.put_object(Bucket=evaluations.bucket, Key=key, Body=body)
+    hand_in(evaluations, arn, filled(rows, ANSWERS))
+    job = evaluations.until(arn)
+    assert job["status"] == "Failed"
+    assert "worksheet.json was changed" in job["failureMessages"][0]
 
 
 def test_supplied_answers_of_two_sources(evaluations: Evaluations) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.evaluation.jobs.evaluations import (
+    ARN,
     JUDGE,
     MODEL,
     TEXT_JUDGE,
@@ -49,7 +50,7 @@ def test_verdicts_are_numbers_with_reasons(evaluations: Evaluations, judge: str)
         "result": 1.0,
         "evaluatorDetails": [{"modelIdentifier": judge_arn, "explanation": "It is Jupiter."}],
     }
-    assert first["modelResponses"] == [{"modelIdentifier": MODEL, "response": "Jupiter"}]
+    assert first["modelResponses"] == [{"modelIdentifier": ARN + MODEL, "response": "Jupiter"}]
     assert scores(first) == {CORRECTNESS: 1.0, COMPLETENESS: 0.75, HARM: 0.0}
     assert scores(second)[CORRECTNESS] == 0.0
     (path,) = [path for path in evaluations.files(arn) if path.endswith("_output.jsonl")]

@@ -23,6 +23,7 @@ from outcrop.store.database import Database
 from tests.evaluation.jobs.evaluations import (
     JUDGE,
     MODEL,
+    OTHER,
     Evaluations,
     automated,
     connect,
@@ -108,6 +109,31 @@ def test_a_job_stops_at_once_and_is_deleted_once_it_has(evaluations: Evaluations
     assert [(one["jobIdentifier"], one["code"]) for one in answer["errors"]] == [(nobody, "ResourceNotFoundException")]
     assert code(evaluations.bedrock.get_evaluation_job, jobIdentifier=arn) == "ResourceNotFoundException"
     assert code(delete, jobIdentifiers=[arn] * 26) == "ValidationException"
+
+
+def test_equal_questions_are_asked_once_and_counted(evaluations: Evaluations) -> None:
+    prompt = {"prompt": "Twice the same, please", "referenceResponse": "please"}
+    arn = evaluations.automated([prompt, prompt, {"prompt": "Do refuse me"}], "QuestionAndAnswer", ACCURACY)
+    evaluations.done(arn)
+    (asked,) = evaluations.summary(arn)["asked"]
+    assert {name: asked[name] for name in ("model", "answered", "knownBefore", "failed")} == {
+        "model": MODEL, "answered": 1, "knownBefore": 1, "failed": 1,
+    }  # fmt: skip
+    # Words are the scripted engine's tokens; those of the one answer count.
+    assert asked["outputTokens"] == 4
+
+
+def test_a_prompt_router_answers(evaluations: Evaluations) -> None:
+    arns = [f"arn:aws:bedrock:us-east-1::foundation-model/{name}" for name in (MODEL, OTHER)]
+    router = evaluations.bedrock.create_prompt_router(
+        promptRouterName="evaluated", models=[{"modelArn": one} for one in arns], fallbackModel={"modelArn": arns[0]},
+        routingCriteria={"responseQualityDifference": 0.0},
+    )["promptRouterArn"]  # fmt: skip
+    arn = evaluations.automated([PLANET], "QuestionAndAnswer", ACCURACY, inferenceConfig={"models": [model(router)]})
+    evaluations.done(arn)
+    (line,) = evaluations.lines(arn)
+    assert line["modelResponses"][0]["modelIdentifier"] == router
+    assert line["modelResponses"][0]["response"] in ("Jupiter", "Something else.")
 
 
 def test_a_stopped_job_that_is_made_again_asks_nothing_twice(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from tests.evaluation.jobs.evaluations import (
+    ARN,
     MODEL,
     Evaluations,
     automated,
@@ -31,7 +32,7 @@ def test_answers_are_scored_and_written_as_bedrock_writes_them(evaluations: Eval
     assert first == {
         "automatedEvaluationResult": {"scores": [{"metricName": "Accuracy", "result": 0.5}]},
         "inputRecord": FRANCE,
-        "modelResponses": [{"modelIdentifier": MODEL, "response": "The capital is Paris."}],
+        "modelResponses": [{"modelIdentifier": ARN + MODEL, "response": "The capital is Paris."}],
     }
     assert scores(second) == {"Accuracy": 1.0}
     (path,) = [path for path in evaluations.files(arn) if not path.startswith("outcrop/")]

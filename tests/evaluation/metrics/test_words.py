@@ -76,6 +76,17 @@ def test_word_error_rate(answer: str, reference: str, expected: float) -> None:
     assert words.error_rate(answer, reference) == expected
 
 
+@given(st.lists(st.sampled_from("abc"), max_size=80), st.lists(st.sampled_from("abc"), min_size=1, max_size=80))
+def test_the_distance_is_levenshteins(said: list[str], wanted: list[str]) -> None:
+    """As the recurrence says it, cell by cell."""
+    row = list(range(len(wanted) + 1))
+    for at, word in enumerate(said, 1):
+        before, row[0] = row[0], at
+        for place, other in enumerate(wanted, 1):
+            before, row[place] = row[place], min(row[place] + 1, row[place - 1] + 1, before + (word != other))
+    assert words.error_rate(" ".join(said), " ".join(wanted)) == row[-1] / len(wanted)
+
+
 def test_the_label_that_an_answer_means() -> None:
     labels = ["Positive", "Negative", "Very Negative"]
     assert words.label_in("negative", labels) == "Negative"

@@ -20,6 +20,7 @@ from outcrop.errors import AwsError
 from outcrop.evaluation.engine_asking import fingerprint
 from outcrop.evaluation.item import Turn
 from outcrop.evaluation.jobs.answers import Answers, Said, key_of
+from outcrop.evaluation.jobs.aside import aside
 from outcrop.evaluation.jobs.inference import Inference
 from outcrop.evaluation.jobs.models import model_of
 from outcrop.models.model import Model
@@ -102,7 +103,7 @@ class Asking:
         key = key_of(self._fingerprint, body, question.sample)
         # Two records may ask the same.
         async with self._locks[key]:
-            known = await asyncio.to_thread(self._answers.find, key)
+            known = await aside(self._answers.find, key)
             if known is not None:
                 self.usage.known += 1
                 return known
@@ -114,7 +115,7 @@ class Asking:
                     return Said("", failure=f"{problem.code}: {problem.message}")
             said = Said(_text(answer.body), answer.input_tokens, answer.output_tokens)
             self.usage.count(said)
-            await asyncio.to_thread(self._answers.keep, key, said, self._parts.clock())
+            await aside(self._answers.keep, key, said, self._parts.clock())
             return said
 
     def _body(self, question: Question) -> dict[str, Any]:

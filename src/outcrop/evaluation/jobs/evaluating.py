@@ -9,6 +9,7 @@ from typing import Any
 
 from outcrop.context import Parts
 from outcrop.evaluation.item import Item, Turn
+from outcrop.evaluation.jobs.aside import aside
 from outcrop.evaluation.jobs.asking import Asking, Question
 from outcrop.evaluation.jobs.built_in import suite_of
 from outcrop.evaluation.jobs.inference import Inference, inference
@@ -20,6 +21,9 @@ from outcrop.evaluation.jobs.scored import Score, Scored
 from outcrop.evaluation.jobs.similar import SimilarSentences
 from outcrop.evaluation.jobs.together import together
 from outcrop.evaluation.jobs.toxicity import Toxicity
+
+# Records that are worked on at once.
+WINDOW = 128
 
 
 class Evaluating:
@@ -37,8 +41,8 @@ class Evaluating:
         self._judging = Judging(judge, plan.judged or {}, custom_judge, plan.customs)
         self._similar = SimilarSentences(parts)
         self._toxic = Toxicity(parts.settings.evaluation)
-        # What scores programs takes a process and a while.
-        self._scoring = asyncio.Semaphore(2)
+        # Enough to keep all models busy; more would only wait in their gates.
+        self._window = asyncio.Semaphore(WINDOW)
         self.done, self.total = 0, 0
 
     def _inference_of(self, name: str) -> Inference:
@@ -91,9 +95,10 @@ class Evaluating:
     async def _record(
         self, dataset: DatasetPlan, record: Record, model: ModelPlan, measures: Programmatic, *, again: bool
     ) -> Scored:
-        row = await self._answered(record, model)
-        if row.failure is None:
-            row.scores = await self._scores(dataset, row, measures, again=again)
+        async with self._window:
+            row = await self._answered(record, model)
+            if row.failure is None:
+                row.scores = await self._scores(dataset, row, measures, again=again)
         self.done += 1
         return row
 
@@ -120,8 +125,7 @@ class Evaluating:
         """By the benchmark's own rules."""
         suite, item = suite_of(dataset.name), row.record.item
         assert item is not None
-        async with self._scoring:
-            scored = await asyncio.to_thread(suite.score, item, row.answer or "")
+        scored = await aside(suite.score, item, row.answer or "")
         also: dict[str, Any] = {"scores": dict(scored.scores), "extracted": scored.extracted}
         return Score(ACCURACY, scored.scores[suite.metrics[0]], also=also)
 

@@ -7,7 +7,10 @@ from typing import Any
 
 from outcrop.context import Parts
 from outcrop.errors import ValidationException
+from outcrop.evaluation.jobs.plan import ModelPlan
+from outcrop.identity import arns
 from outcrop.models import routers
+from outcrop.models.identifiers import without_geography
 from outcrop.models.model import Model
 
 
@@ -21,6 +24,20 @@ def model_of(parts: Parts, identifier: str, account: str, region: str) -> Model:
         if router is not None:
             identifier = router.fallback
     return parts.catalogue.resolve(identifier, account=account, region=region)
+
+
+def named_arn(identifier: str, account: str, region: str) -> str:
+    """The ARN of what is named, which for an alias is not the model that answers."""
+    if identifier.startswith("arn:"):
+        return identifier
+    if without_geography(identifier) is not None:
+        return arns.build("inference-profile", region, account, model=identifier)
+    return arns.build("foundation-model", region, "", model=identifier)
+
+
+def shown(model: ModelPlan, account: str, region: str) -> str:
+    """What output calls a model: its ARN, or the source of answers that came with the data."""
+    return model.name if model.identifier is None else named_arn(model.identifier, account, region)
 
 
 def check_latency(performance: Mapping[str, Any] | None, model: Model, identifier: str) -> None:

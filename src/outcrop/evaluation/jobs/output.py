@@ -10,6 +10,7 @@ import orjson
 
 from outcrop.batch.submitted import Submitted
 from outcrop.encryption.keys import arn_of as kms_arn
+from outcrop.evaluation.jobs.models import shown
 from outcrop.evaluation.jobs.plan import PROGRAMMATIC, DatasetPlan, ModelPlan
 from outcrop.evaluation.jobs.scored import Score, Scored
 from outcrop.objects.objects import Objects
@@ -46,7 +47,8 @@ class Output:
         file = uuid_of(self._job.id, dataset.task, dataset.name, model.name)
         name = model.name.rpartition("/")[2]
         path = f"models/{name}/taskTypes/{dataset.task}/datasets/{dataset.name}/{file}_output.jsonl"
-        lines = (rag_line(row) if rag else model_line(row, model.name) for row in rows)
+        said_by = shown(model, self._job.account, self._job.region)
+        lines = (rag_line(row) if rag else model_line(row, said_by) for row in rows)
         self.write(path, b"".join(orjson.dumps(line) + b"\n" for line in lines), "application/jsonl")
 
     def write_custom_metrics(self, definitions: Iterable[Mapping[str, Any]]) -> None:

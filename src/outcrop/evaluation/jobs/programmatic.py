@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
+from outcrop.evaluation.jobs.aside import aside
 from outcrop.evaluation.jobs.plan import ACCURACY, ROBUSTNESS, TOXICITY, DatasetPlan
 from outcrop.evaluation.jobs.records import Record
 from outcrop.evaluation.jobs.scored import Score
@@ -81,7 +81,7 @@ class Programmatic:
         also["answers"] = {one.kind: text for one, text in answered}
         if self._plan.task == accuracy.GENERATION:
             # Long answers take their time, which the server's loop has not.
-            rate = await asyncio.to_thread(robustness.error_rate_of, answer, [text for _, text in answered])
+            rate = await aside(robustness.error_rate_of, answer, [text for _, text in answered])
             return Score(ROBUSTNESS, rate, also=also)
         return await self._change(record, answer, answered, also)
 

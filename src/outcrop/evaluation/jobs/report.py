@@ -17,7 +17,9 @@ from outcrop.evaluation.jobs.scored import Scored
 from outcrop.evaluation.metrics import scale
 from outcrop.evaluation.metrics.judged import FRAME
 
-_WIDTH, _BAR, _ROW = 640, 360, 26
+_WIDTH, _BAR, _ROW = 760, 400, 26
+# Letters of a name in the picture.
+_LABEL = 26
 
 
 def write(
@@ -119,7 +121,7 @@ def _remarks(summary: Mapping[str, Any]) -> list[str]:
 def page(summary: Mapping[str, Any]) -> str:
     """One file that needs nothing else."""
     rows = _metrics(summary)
-    bars = [(f"{dataset['dataset']} · {name}", metric) for dataset, name, metric in rows if "low" in metric]
+    bars = [(f"{_short(dataset['dataset'])} · {_short(name)}", one) for dataset, name, one in rows if "low" in one]
     head = "<th>dataset<th>model<th>metric<th>computed<th>result<th>95 %<th>n<th>absent"
     body = "".join(
         "<tr>"
@@ -141,6 +143,11 @@ def page(summary: Mapping[str, Any]) -> str:
         f"</style><h1>{title}</h1><p><code>{escape(summary['jobArn'])}</code></p>{_picture(bars)}"
         f"<table><thead><tr>{head}</thead><tbody>{body}</tbody></table><ul>{remarks}</ul></html>\n"
     )
+
+
+def _short(name: str) -> str:
+    name = name.removeprefix("Builtin.")
+    return name if len(name) <= _LABEL else f"{name[: _LABEL - 1]}…"
 
 
 def _picture(bars: Sequence[tuple[str, Mapping[str, Any]]]) -> str:

@@ -21,6 +21,7 @@ from outcrop.evaluation.jobs.asking import Asking
 from outcrop.evaluation.jobs.evaluating import Evaluating
 from outcrop.evaluation.jobs.human import run as human
 from outcrop.evaluation.jobs.human.run import Human
+from outcrop.evaluation.jobs.models import named_arn
 from outcrop.evaluation.jobs.output import Output
 from outcrop.evaluation.jobs.plan import DatasetPlan, Plan, plan_of
 from outcrop.evaluation.jobs.records import Record
@@ -136,7 +137,8 @@ class _Run:
         rights = Rights(self._parts.database, self._job)
         rights.check(PUT, f"{self.output.folder}/outcrop/summary.json")
         for identifier in self._plan.asked:
-            rights.check_model(INVOKE, Asking.resolved(self._parts, self._job, identifier).arn(self._job.region))
+            Asking.resolved(self._parts, self._job, identifier)
+            rights.check_model(INVOKE, named_arn(identifier, self._job.account, self._job.region))
         if self._plan.human:
             rights.check(GET, f"{self.output.folder}/{human.ANSWERS[0]}")
         uris = list(dict.fromkeys(one.uri for one in self._plan.datasets if one.uri is not None))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from outcrop.context import Parts
 from outcrop.engines.engine import EngineError
+from outcrop.evaluation.jobs.aside import aside
 from outcrop.evaluation.metrics.similarity import matched, sentences
 
 NO_MODEL = "BERTScore needs an embedding model. The operator names one of this server's in the settings: [evaluation] embedding_model."
@@ -27,7 +27,7 @@ class SimilarSentences:
             said = await self._vectors(sentences(answer))
             wanted = [await self._vectors(sentences(reference)) for reference in references]
             # Off the loop: it is a million multiplications.
-            return await asyncio.to_thread(lambda: max(matched(said, one) for one in wanted))
+            return await aside(lambda: max(matched(said, one) for one in wanted))
         except (EngineError, KeyError) as problem:
             return f"The embedding model {self._model} cannot be used: {problem}"
 

@@ -63,8 +63,10 @@ class Worksheet(msgspec.Struct, frozen=True):
     descriptions: dict[str, str]
 
 
-def worksheet(job_id: str, plan: Plan, instructions: str, rows: Sequence[Sequence[Scored]]) -> Worksheet:
-    """Records that a model did not answer are left out; the summary counts them."""
+def worksheet(
+    job_id: str, plan: Plan, instructions: str, names: Sequence[str], rows: Sequence[Sequence[Scored]]
+) -> Worksheet:
+    """`names` are what the models are called in the output. Records that a model did not answer are left out; the summary counts them."""
     loops: list[Loop] = []
     asked: list[Row] = []
     methods = {one["name"]: one["ratingMethod"] for one in plan.rating}
@@ -75,7 +77,7 @@ def worksheet(job_id: str, plan: Plan, instructions: str, rows: Sequence[Sequenc
             if any(row.failure is not None for row in answers):
                 continue
             record = answers[0].record
-            said = [(model.name, row.answer or "") for model, row in zip(plan.models, answers, strict=True)]
+            said = [(name, row.answer or "") for name, row in zip(names, answers, strict=True)]
             if _turned(job_id, dataset.name, record.line):
                 said.reverse()
             loop = Loop(

@@ -17,6 +17,7 @@ from outcrop.evaluation.jobs.human import output as written
 from outcrop.evaluation.jobs.human import sheet
 from outcrop.evaluation.jobs.human.answers import Problems, rated
 from outcrop.evaluation.jobs.human.rows import Worksheet, worksheet
+from outcrop.evaluation.jobs.models import shown
 from outcrop.evaluation.jobs.output import Output
 from outcrop.evaluation.jobs.plan import Plan
 from outcrop.evaluation.jobs.scored import Scored
@@ -46,7 +47,8 @@ class Human:
 
     async def exported(self, rows: Sequence[Sequence[Scored]]) -> None:
         workflow = self._job.request["evaluationConfig"]["human"]["humanWorkflowConfig"]
-        made = worksheet(self._job.id, self._plan, workflow.get("instructions", ""), rows)
+        names = [shown(model, self._job.account, self._job.region) for model in self._plan.models]
+        made = worksheet(self._job.id, self._plan, workflow.get("instructions", ""), names, rows)
         summaries = [
             summary(dataset, model, some[at * len(some) // len(self._plan.models) :][: len(some) // len(self._plan.models)], ())
             for dataset, some in zip(self._plan.datasets, rows, strict=True)
