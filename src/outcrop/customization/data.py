@@ -60,7 +60,12 @@ class Data:
     """What a job of this request reads, copied into `folder`, encrypted under `key`. `over`: whether to end before all is there."""
 
     def __init__(
-        self, objects: Objects, rights: Rights, request: Mapping[str, Any], folder: Path, over: Callable[[], bool],
+        self,
+        objects: Objects,
+        rights: Rights,
+        request: Mapping[str, Any],
+        folder: Path,
+        over: Callable[[], bool],
         key: str | None = None,
     ) -> None:
         self._objects = objects

@@ -24,6 +24,7 @@ from outcrop.customization.data import Data
 from outcrop.customization.hyperparameters import METHOD, SEED, trainers
 from outcrop.customization.output import deliver_output
 from outcrop.customization.submitted import arn_of, moved
+from outcrop.encryption import working
 from outcrop.errors import AccessDeniedException, ValidationException
 from outcrop.jobs import Job, Outcome, completed, failed, stopped
 from outcrop.models import custom
@@ -96,6 +97,12 @@ class _Run:
         return self._folder / "out"
 
     @property
+    def _files_key(self) -> str | None:
+        """Of the training data. It stands in the checkpoint, which is encrypted with the account's."""
+        found: str | None = self._state.get("files_key")
+        return found
+
+    @property
     def _objects(self) -> Any:
         return self._parts.objects.of(self._job.account)
 
@@ -104,12 +111,14 @@ class _Run:
         path = self._folder / "spec.json"
         if path.exists() and self._state.get("phase") != "validation":
             return path
-        await self._move("validation")
+        await self._move("validation", files_key=working.new_key() if self._parts.objects.keys.enabled else None)
         base = await asyncio.to_thread(self._base)
         rights = Rights(self._parts.database, submitted(self._job))
         chosen = self._job.input["hyperparameters"]
         percentage = int(chosen["evalPercentage"]) if "evalPercentage" in chosen else None
-        data = Data(self._objects, rights, self._given, self._folder / "data", lambda: self._attempt.stopping)
+        data = Data(
+            self._objects, rights, self._given, self._folder / "data", lambda: self._attempt.stopping, self._files_key
+        )
         training, validation = await asyncio.to_thread(data.bring, percentage)
         settings = self._parts.settings.customization
         spec = Spec(
@@ -144,7 +153,7 @@ class _Run:
         log = self._home / "logs" / "customization" / f"{self._job.id}.log"
         watched = asyncio.create_task(self._until_stopped())
         try:
-            async with aclosing(self._follow(spec, log)) as said:
+            async with aclosing(self._follow(spec, log, self._files_key)) as said:
                 while True:
                     next_ = asyncio.ensure_future(anext(said, None))
                     await asyncio.wait({next_, watched}, return_when=asyncio.FIRST_COMPLETED)

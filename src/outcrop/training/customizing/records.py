@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from outcrop.encryption import working
 from outcrop.training.customizing.spec import MOST_PROBLEMS
 from outcrop.training.tokenizer import Message
 
@@ -81,7 +83,7 @@ def lines(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]
     """(line number from 1, object) of each sound line that is not blank; others become problems."""
     found = 0
     try:
-        with path.open("rb") as file:
+        with working.opened(path, os.environ.get(working.VARIABLE)) as file:
             for number, line in enumerate(file, 1):
                 if not line.strip():
                     continue
