@@ -134,7 +134,8 @@ class EngineSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     `slots` of a llama.cpp model, and no limit elsewhere. `queue`: how many more may wait; none: 8 for each that
     works. `cloud`: an OpenAI-compatible server that takes OpenAI's own parameters and no others; none: by its URL.
     `silence_seconds`: how long such an engine may say nothing before it is given up. `zero_retention`: one elsewhere keeps
-    nothing of what it is asked, so that accounts with the data retention mode `none` may use it too.
+    nothing of what it is asked, so that accounts with the data retention mode `none` may use it too. `reproducible`: at
+    temperature 0 a llama.cpp model answers the same whatever else it is asked meanwhile or was asked before, somewhat slower.
     """
 
     engine: Literal["llamacpp", "openai", "vllm", "bedrock", "anthropic", "scripted", "choice"] = "choice"
@@ -166,6 +167,7 @@ class EngineSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     cloud: bool | None = None
     silence_seconds: float = 900.0
     zero_retention: bool = False
+    reproducible: bool = False
 
 
 class ChoiceSpec(EngineSpec, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -19,6 +19,7 @@ from outcrop.batch import locations
 from outcrop.batch.inputs import Record
 from outcrop.batch.pace import Pace
 from outcrop.batch.submitted import Submitted
+from outcrop.batch.uncached import UncachedContext
 from outcrop.context import Context, Parts
 from outcrop.engines import attempts
 from outcrop.engines.admission import Tier, ask_as, ask_for
@@ -125,7 +126,7 @@ class Asking:
         body = given
         if locations.MARK in given:
             body = await asyncio.to_thread(locations.with_bytes, given, self._objects, self._job.input_uri)
-        ctx = Context(self._job.caller, self._job.region, ids.request_id(), self._parts)
+        ctx = UncachedContext(self._job.caller, self._job.region, ids.request_id(), self._parts)
         try:
             return await (self._converse(ctx, body) if self._job.how == "Converse" else self._invoke(ctx, body))
         except AwsError:

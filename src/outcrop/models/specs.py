@@ -30,4 +30,6 @@ def house_path() -> Path:
 
 
 def house_spec(path: Path) -> ModelSpec:
-    return ModelSpec(id=HOUSE_MODEL, engine="llamacpp", name="House Nano", provider="Outcrop", path=str(path))
+    return ModelSpec(
+        id=HOUSE_MODEL, engine="llamacpp", name="House Nano", provider="Outcrop", path=str(path), reproducible=True
+    )

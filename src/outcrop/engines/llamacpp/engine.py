@@ -41,6 +41,8 @@ Lora: TypeAlias = list[dict[str, float]] | None
 _SCORES = frozenset({"qwen3"})
 # The context a model is loaded with unless its settings say more: all slots' caches are allocated at the start.
 LONGEST_DEFAULT_CONTEXT = 8192
+# So many tokens of prompts are computed at once where answers must be reproducible.
+REPRODUCIBLE_TOKENS = 32
 
 
 class LlamaCpp:
@@ -274,6 +276,10 @@ class LlamaCpp:
             "ui": False,
             "verbosity": 1,
         }
+        if spec.reproducible:
+            # Flash attention adds up in another order where more of a prompt is computed at once, which depends on what
+            # other slots do and on what the prompt cache holds.
+            parameters["n_ubatch"] = REPRODUCIBLE_TOKENS
         if self.file.is_embedding or self.file.is_reranker:
             parameters["embedding"] = True
             # A text is embedded in one go, and must fit into one batch.
