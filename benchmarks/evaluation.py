@@ -1,6 +1,6 @@
 """Whether an evaluation keeps its engine busy: its rate against that of the same requests with no evaluation around them.
 
-    python -m benchmarks.evaluation [--rounds 3] [--engine scripted,house] [--items 400]
+    python -m benchmarks.evaluation [--rounds 3] [--engine scripted,house] [--items 600]
 
 The requests are those of GSM8K with one example (made up, if the public data is not there). The peer keeps as many of them in flight as
 the evaluation does and throws the answers away. The two take turns in the same process, on the same started engine; the cache is a file,
@@ -117,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--engine", default="scripted,house")
-    parser.add_argument("--items", type=int, default=400)
+    parser.add_argument("--items", type=int, default=600)
     arguments = parser.parse_args()
     table = Table(
         "engine",

@@ -17,7 +17,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from outcrop.cli import main
+from outcrop.evaluation.models import specs_of
 from outcrop.evaluation.results import Results
+from outcrop.models.specs import house_path
+from outcrop.settings import load
 from tests.evaluation.benchmarks import BENCHMARKS, write_gpqa, write_ifeval, write_mmlu_pro
 from tests.live import clean_environment
 
@@ -319,10 +322,11 @@ def test_the_house_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     if not (BENCHMARKS / "gsm8k").is_dir():
         pytest.skip(f"gsm8k is not in {BENCHMARKS}; set OUTCROP_SHARED to the folder that holds it.")
     monkeypatch.chdir(tmp_path)
-    for name in ("one", "two"):
+    # By its id, and by its file.
+    for name, model in (("one", "outcrop.house-nano-v1:0"), ("two", str(house_path()))):
         monkeypatch.setenv("OUTCROP_HOME", str(tmp_path / f"home-{name}"))
         result = evaluate(
-            "outcrop.house-nano-v1:0", "--suite", "gsm8k", "--data", str(BENCHMARKS), "--limit", "6", "--shots", "1",
+            model, "--suite", "gsm8k", "--data", str(BENCHMARKS), "--limit", "6", "--shots", "1",
             "--max-tokens", "24", "--out", name,
         )  # fmt: skip
         assert result.exit_code == 0, result.output
@@ -330,3 +334,18 @@ def test_the_house_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert not any(record.cached for record in two.records)
     assert [record.answer for record in one.records] == [record.answer for record in two.records]
     assert all(record.output_tokens > 0 for record in one.records)
+    assert two.models() == ["house-nano-v1"]
+    assert two.runs[0].engine == "llamacpp house-nano-v1.gguf"
+
+
+def test_names_of_models(home: Path, tmp_path: Path) -> None:
+    settings = load(home / "settings.toml")
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "m.gguf").write_bytes(b"")
+    first, second = specs_of(["a/m.gguf", "b/m.gguf"], settings)
+    assert (first.id, second.id) == ("a/m.gguf", "b/m.gguf")
+    assert first.path == str(tmp_path / "a" / "m.gguf")
+    alone, elsewhere, known = specs_of(["a/m.gguf", "http://127.0.0.1:9/v1#n", "test.good-v1:0"], settings)
+    assert (alone.id, elsewhere.id, known.id) == ("m", "n", "test.good-v1:0")
+    assert (elsewhere.engine, elsewhere.url, elsewhere.model) == ("openai", "http://127.0.0.1:9/v1", "n")

@@ -205,6 +205,7 @@ def _items(suite: Suite, options: Options, data: Path | None, settings: Settings
         if not yes and not (sys.stdin.isatty() and click.confirm(f"{where}. Fetch it from {hosts}?")):
             raise EvaluationError(f"{where}. Fetch it from {hosts} with --yes, or name its folder with --data.")
         settings_module.home().mkdir(mode=0o700, parents=True, exist_ok=True)
+        click.echo(f"Fetching {suite.title} from {hosts} ...", err=True)
         asyncio.run(files.fetch(suite.sources, folder))
     try:
         items = suite.load(folder, options)

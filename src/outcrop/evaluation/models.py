@@ -43,7 +43,9 @@ def _spec(text: str, known: dict[str, ModelSpec], settings: Settings) -> ModelSp
         return _elsewhere(text, settings)
     path = Path(text).expanduser()
     if path.exists():
-        return ModelSpec(id=path.stem if path.is_file() else path.name, engine="llamacpp", path=str(path.resolve()))
+        name = path.stem if path.is_file() else path.name
+        # The same questions twice are to have the same answers, whatever was asked beside them.
+        return ModelSpec(id=name, engine="llamacpp", path=str(path.resolve()), reproducible=True)
     raise EvaluationError(
         f"{text} is no model of the settings, no file and no URL. The settings have: {', '.join(known) or 'none'}."
     )
