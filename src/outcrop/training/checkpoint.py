@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -45,11 +46,14 @@ def save(out: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer
     parallel.wait()
     _quietly(saver.save, _state(model, optimizers), checkpoint_id=partial)
     if parallel.rank() == 0:
-        (partial / "progress.json").write_text(json.dumps(asdict(progress)))
+        with (partial / "progress.json").open("w") as file:
+            file.write(json.dumps(asdict(progress)))
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(target)
-        for older in folder.iterdir():
-            if older != target and older.name.startswith("step-"):
-                shutil.rmtree(older)
+        for other in folder.iterdir():
+            if other not in (target, _best(out, progress.notes.get("best_step", 0))):
+                shutil.rmtree(other)
     parallel.wait()
 
 
@@ -67,8 +71,13 @@ def restore(out: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimi
     return Progress(**{**kept, "position": tuple(kept["position"])})
 
 
-def save_weights(path: Path, model: nn.Module) -> None:
-    """The trained weights alone, to come back to. All processes must call it."""
+def save_best(out: Path, step: int, model: nn.Module) -> None:
+    """The trained weights alone, to come back to. All processes must call it.
+
+    They are named by their step, because a restart from an older checkpoint must not find later ones; a checkpoint keeps
+    those that its `notes` name as `best_step`.
+    """
+    path = _best(out, step)
     partial = path.with_name(f"{path.name}.partial")
     if parallel.rank() == 0:
         shutil.rmtree(partial, ignore_errors=True)
@@ -81,10 +90,14 @@ def save_weights(path: Path, model: nn.Module) -> None:
     parallel.wait()
 
 
-def restore_weights(path: Path, model: nn.Module) -> None:
+def restore_best(out: Path, step: int, model: nn.Module) -> None:
     state = {"model": get_model_state_dict(model, options=_TRAINED)}
-    _quietly(loader.load, state, checkpoint_id=path)
+    _quietly(loader.load, state, checkpoint_id=_best(out, step))
     set_model_state_dict(model, state["model"], options=_TRAINED)
+
+
+def _best(out: Path, step: int) -> Path:
+    return out / FOLDER / f"best-{step}"
 
 
 def _state(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from outcrop.training.customizing.spec import (
     SpecError,
 )
 from outcrop.training.customizing.validation import Validation
-from outcrop.training.model import Decoder, device
+from outcrop.training.model import Decoder, compile_layers, device
 from outcrop.training.progress import Metrics, Progress
 from outcrop.training.rows import Rows
 
@@ -62,13 +62,13 @@ def customize(spec: Spec, tell: Tell, replies: Replies | None = None) -> Result:
 
 def _own(out: Path, spec: Spec) -> None:
     """The folder belongs to one spec, so that a checkpoint never meets another one's model or data."""
-    kept, text = out / "spec.json", msgspec.json.encode(spec)
+    kept = out / "spec.json"
     if parallel.rank() == 0:
         out.mkdir(parents=True, exist_ok=True)
         if not kept.exists():
-            kept.write_bytes(text)
+            kept.write_bytes(msgspec.json.encode(spec))
     parallel.wait()
-    if kept.read_bytes() != text:
+    if msgspec.json.decode(kept.read_bytes(), type=Spec) != spec:
         raise SpecError(f"{out} holds a run of another spec (or of an older form of this one); give another folder.")
 
 
@@ -146,8 +146,7 @@ def model_of(spec: Spec, base: Base, *, bf16: bool) -> Decoder:
             lora.read_peft(Path(spec.adapter), model, hyper.lora_rank, hyper.lora_alpha)
     model.to(device())
     if hyper.compile:
-        for layer in model.model.layers:
-            layer.compile(dynamic=False)
+        compile_layers(model)
     parallel.shard(model)
     return model
 

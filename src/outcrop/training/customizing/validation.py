@@ -16,8 +16,6 @@ from outcrop.training.model import Decoder, device
 from outcrop.training.objectives import Objective, next_token
 from outcrop.training.progress import Metrics, Progress
 
-BEST = "best"
-
 
 def mean_loss(model: Decoder, batches: list[Batch], *, bf16: bool, objective: Objective = next_token) -> float:
     """By counted token."""
@@ -65,8 +63,7 @@ class Validation:
         idle = 0 if improved else notes.get("idle", 0) + 1
         kept = notes.get("best_step", 0)
         if self.hyper.early_stopping_patience is not None and loss < best:
-            # Named by its step: a restart from an older checkpoint must not find later weights.
-            checkpoint.save_weights(self.out / checkpoint.FOLDER / f"{BEST}-{progress.step}", self.model)
+            checkpoint.save_best(self.out, progress.step, self.model)
             kept = progress.step
         return {**notes, "validation_losses": losses, "idle": idle, "best_step": kept}
 
@@ -79,5 +76,5 @@ class Validation:
         best: int = progress.notes.get("best_step", 0)
         if not best or best == progress.step:
             return progress.step
-        checkpoint.restore_weights(self.out / checkpoint.FOLDER / f"{BEST}-{best}", self.model)
+        checkpoint.restore_best(self.out, best, self.model)
         return best
