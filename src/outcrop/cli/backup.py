@@ -24,14 +24,17 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.argument("file", type=FILE)
 @click.option("--with-key", is_flag=True, help="Put the key file in: whoever has the backup has all secrets then.")
 @click.option("--without-objects", is_flag=True, help="Leave out what is in buckets of the data folder.")
+@click.option("--without-models", is_flag=True, help="Leave out the files of custom and imported models.")
 @click.option("--without-audit", is_flag=True, help="Leave out the audit trail.")
-def backup(file: Path, with_key: bool, without_objects: bool, without_audit: bool) -> None:
-    """Write the database, the objects of the data folder and the audit trail to the new FILE.
+def backup(file: Path, with_key: bool, without_objects: bool, without_models: bool, without_audit: bool) -> None:
+    """Write the database, the objects of the data folder, custom models and the audit trail to the new FILE.
 
     A server may run and write meanwhile: the backup is of one moment. It can be restored into SQLite and PostgreSQL alike.
     """
     from outcrop.audit.copying import TrailFiles
     from outcrop.identity.keyring import Keyring
+    from outcrop.models.custom import FOLDER
+    from outcrop.models.held import HeldModels
     from outcrop.objects.local.held import HeldObjects
     from outcrop.store import archive
     from outcrop.store.keyfile import Vault
@@ -45,6 +48,7 @@ def backup(file: Path, with_key: bool, without_objects: bool, without_audit: boo
         Keyring(database, vault).newest_access_key()
         contents: list[archive.Contents] = []
         contents += [] if without_objects else [HeldObjects(home() / "objects")]
+        contents += [] if without_models else [HeldModels(home() / FOLDER)]
         contents += [] if without_audit else [TrailFiles(home() / "audit")]
         with _progress("Backing up") as (total, progress):
             made = archive.backup(
@@ -54,7 +58,7 @@ def backup(file: Path, with_key: bool, without_objects: bool, without_audit: boo
     for name, one in made.folders.items():
         if one.absent:
             click.secho(
-                f"{one.absent} files of {name} that the database names are not in {home() / name}: they are with another "
+                f"{one.absent} of {name} that the database names are not in {home() / name}: they are with another "
                 "server, or lost. They are not in the backup.",
                 fg="red",
             )

@@ -10,7 +10,7 @@ from outcrop import jobs
 from outcrop.customization.submitted import JOB
 from outcrop.engines.weights import converted_name
 from outcrop.jobs import Job
-from outcrop.models import custom
+from outcrop.models import custom, held
 from outcrop.store.database import Database
 
 FOLDER = "customization"
@@ -48,7 +48,8 @@ def forget_model(home: Path, model_id: str) -> None:
 
 
 def sweep(home: Path, database: Database) -> None:
-    """Remove what jobs left that have ended, and folders of no job."""
+    """Remove what jobs left that have ended, folders of no job, and what killed backups left."""
+    held.sweep(home / custom.FOLDER)
     kept = {row["id"] for row in database.query("SELECT id FROM jobs WHERE kind = ? AND ended_at IS NULL", JOB)}
     for folder in (home / FOLDER).glob("*"):
         if folder.name not in kept:
