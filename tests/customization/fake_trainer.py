@@ -40,7 +40,10 @@ def _trained(spec: dict[str, Any], out: Path) -> int:
         tell({"type": "failed", "reason": "The loss is not a number."})
         return 3
     print("a library prints this", flush=True)
-    records = sum(len(Path(one).read_bytes().splitlines()) for one in spec["training"])
+    records = 0
+    for one in spec["training"]:
+        with working.opened(Path(one), os.environ.get(working.VARIABLE)) as file:
+            records += sum(1 for _ in file)
     tell({"type": "line", "text": f"{records} records"})
     tell({"type": "phase", "name": "training"})
     steps = int(asked.get("steps", STEPS))

@@ -11,6 +11,8 @@ import pytest
 from outcrop.batch.refused import Refused
 from outcrop.customization.logs import check, fits, records
 from outcrop.errors import ValidationException
+from outcrop.settings import HOUSE_MODEL
+from tests.customization.customizing import Customizing, outcrop
 
 CONVERSE = {
     "operation": "Converse",
@@ -107,3 +109,37 @@ def test_what_is_no_log_is_refused() -> None:
         list(records(b"not gzip", "s3://b/x.json.gz", {}))
     with pytest.raises(Refused, match="does not hold invocation logs"):
         list(records(b"not json", "s3://b/x.json", {}))
+
+
+def test_a_job_trains_on_what_was_asked_and_answered(customizing: Customizing) -> None:
+    """From conversations with a model, by way of its logs, to another."""
+    bucket = customizing.bucket
+    customizing.bedrock.put_model_invocation_logging_configuration(
+        loggingConfig={"s3Config": {"bucketName": bucket, "keyPrefix": "logs"}, "textDataDeliveryEnabled": True}
+    )
+    for kind in ("wanted", "wanted", "other"):
+        customizing.runtime.converse(
+            modelId=HOUSE_MODEL,
+            messages=[{"role": "user", "content": [{"text": "Hello!"}]}],
+            requestMetadata={"kind": kind},
+            inferenceConfig={"maxTokens": 8},
+        )
+    customizing._until(
+        lambda: {"keys": customizing.keys("logs/")}, lambda seen: any(key.endswith(".gz") for key in seen["keys"]), 60
+    )
+    customizing.bedrock.delete_model_invocation_logging_configuration()
+
+    def job(kind: str) -> dict[str, Any]:
+        config = {
+            "usePromptResponse": True,
+            "invocationLogSource": {"s3Uri": f"s3://{bucket}/logs/"},
+            "requestMetadataFilters": {"equals": {"kind": kind}},
+        }
+        request = customizing.request("s3://unused/x.jsonl", trainingDataConfig={"invocationLogsConfig": config})
+        return customizing.until(customizing.bedrock.create_model_customization_job(**request)["jobArn"])
+
+    done = job("wanted")
+    assert done["status"] == "Completed", done.get("failureMessage")
+    assert "2 records" in outcrop(customizing.server, "jobs", "show", done["jobName"])["lines"]
+    none = job("nobody")
+    assert (none["status"], "fit the filters" in none["failureMessage"]) == ("Failed", True)
