@@ -14,6 +14,7 @@ from outcrop import __version__
 from outcrop.evaluation.jobs.output import Output
 from outcrop.evaluation.jobs.plan import Plan
 from outcrop.evaluation.jobs.scored import Scored
+from outcrop.evaluation.jobs.summary import NO_ANSWER
 from outcrop.evaluation.metrics import scale
 from outcrop.evaluation.metrics.judged import FRAME
 
@@ -110,10 +111,11 @@ def _remarks(summary: Mapping[str, Any]) -> list[str]:
             )
     for dataset, name, metric in _metrics(summary):
         where = f"{dataset['dataset']}, {name}"
-        found += [f"* {where}: {count} without a score. {why}" for why, count in metric["whyAbsent"].items()]
+        why_absent = {why: count for why, count in metric["whyAbsent"].items() if why != NO_ANSWER}
+        found += [f"* {where}: {count} without a score. {why}" for why, count in why_absent.items()]
         for who, one in metric.get("agreement", {}).items():
             kappa = "" if one["kappa"] is None else f", Cohen's kappa {one['kappa']:.2f}"
-            with_whom = "itself, its scale turned round" if who == "itself" else "people's labels"
+            with_whom = "itself, its scale turned round," if who == "itself" else "people's labels"
             found.append(f"* {where}: the judge agrees with {with_whom} in {one['share']:.0%} of {one['n']}{kappa}.")
     return found
 
@@ -138,8 +140,8 @@ def page(summary: Mapping[str, Any]) -> str:
     title = escape(summary["jobName"])
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>'
-        "body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222;background:#fff}"
-        "table{border-collapse:collapse;width:100%}td,th{padding:.3em .6em;border-bottom:1px solid #ddd;text-align:left}"
+        "body{font:15px/1.5 system-ui,sans-serif;max-width:76em;margin:2em auto;padding:0 1em;color:#222;background:#fff}"
+        "table{border-collapse:collapse;width:100%}td,th{padding:.3em .6em;border-bottom:1px solid #ddd;text-align:left}svg{max-width:56em}"
         f"</style><h1>{title}</h1><p><code>{escape(summary['jobArn'])}</code></p>{_picture(bars)}"
         f"<table><thead><tr>{head}</thead><tbody>{body}</tbody></table><ul>{remarks}</ul></html>\n"
     )
@@ -164,8 +166,10 @@ def _picture(bars: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
             f'<path d="M{low:.1f} {middle}H{high:.1f}M{low:.1f} {top + 3}V{top + 11}M{high:.1f} {top + 3}V{top + 11}" '
             'stroke="#222" fill="none"/>'
         )
-    height = len(bars) * _ROW + 10
+    bottom = len(bars) * _ROW + 4
+    drawn.append(f'<text x="{left}" y="{bottom + 14}">0</text><text x="{_WIDTH - 8}" y="{bottom + 14}">1</text>')
+    height = bottom + 18
     return (
         f'<svg viewBox="0 0 {_WIDTH} {height}" width="100%" role="img" aria-label="Results from 0 to 1" font-size="12">'
-        f'<path d="M{left} 0V{height}M{_WIDTH - 1} 0V{height}" stroke="#bbb"/>{"".join(drawn)}</svg>'
+        f'<path d="M{left} 0V{bottom}M{_WIDTH - 1} 0V{bottom}" stroke="#bbb"/>{"".join(drawn)}</svg>'
     )

@@ -13,6 +13,8 @@ from outcrop.evaluation.metrics import accuracy, robustness
 from outcrop.evaluation.metrics.agreement import Agreement, agreement
 from outcrop.evaluation.statistics import Value, estimate
 
+NO_ANSWER = "The model gave no answer."
+
 
 def summary(dataset: DatasetPlan, model: ModelPlan, rows: Sequence[Scored], metrics: Sequence[str]) -> dict[str, Any]:
     failed = [row for row in rows if row.failure is not None]
@@ -36,7 +38,7 @@ def metric(name: str, dataset: DatasetPlan, rows: Sequence[Scored]) -> dict[str,
     texts = Counter(score.result for _, score in scores if isinstance(score.result, str))
     found: dict[str, Any] = {"computed": title(name, dataset), "n": len(numbers) + texts.total()}
     absent = Counter(score.absent or "" for _, score in scores if score.result is None)
-    absent.update("The model gave no answer." for row in rows if row.failure is not None)
+    absent.update(NO_ANSWER for row in rows if row.failure is not None)
     found |= _mean(name, dataset, numbers, [score for _, score in scores])
     if texts:
         found["counts"] = dict(texts)

@@ -85,7 +85,9 @@ class Human:
 
     async def _finished(self, name: str) -> Outcome:
         made = await asyncio.to_thread(exported, self._objects, self._output.folder, self._attempt.state["worksheet"])
-        body = await asyncio.to_thread(self._objects.get, f"{self._output.folder}/{name}")
+        # One byte more than may be is enough to be refused.
+        uri, most = f"{self._output.folder}/{name}", sheet.LARGEST_FILE + 1
+        body = await asyncio.to_thread(self._objects.get, uri, 0, most)
         answers = await asyncio.to_thread(rated, made, body, name)
         self.writing = True
         # An attempt that was overtaken meanwhile ends here.

@@ -20,8 +20,8 @@ ANSWER, WORKER = COLUMNS.index("answer"), COLUMNS.index("worker")
 TITLE = "worksheet"
 # What a cell of Excel holds.
 LONGEST_CELL = 32_000
-# A file that was filled in, opened.
-LARGEST_BYTES = 256 * 1024 * 1024
+# A file that was filled in: packed, opened, and its rows.
+LARGEST_FILE, LARGEST_BYTES, MOST_ROWS = 64 * 1024 * 1024, 256 * 1024 * 1024, 200_000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -117,6 +117,8 @@ def _offer(page: Sheet, sheet: Worksheet) -> None:
 
 def read(body: bytes, name: str) -> list[list[str]]:
     """The lines of a file that came back, without the first, as long as all columns. NotAWorksheet."""
+    if len(body) > LARGEST_FILE:
+        raise NotAWorksheet(f"The file has {len(body)} bytes; a worksheet may have {LARGEST_FILE}.")
     found = _xlsx(body) if name.lower().endswith(".xlsx") else _csv(body)
     if not found or [cell.strip().lower() for cell in found[0][: len(COLUMNS)]] != list(COLUMNS):
         raise NotAWorksheet(f"The first line must have the columns {', '.join(COLUMNS)}.")
@@ -144,7 +146,10 @@ def _xlsx(body: bytes) -> list[list[str]]:
                 raise NotAWorksheet(f"Unpacked, the file has more than {LARGEST_BYTES} bytes.")
         book = load_workbook(io.BytesIO(body), read_only=True, data_only=True)
         page: Any = book[TITLE] if TITLE in book.sheetnames else book.worksheets[0]
-        return [[_text(cell) for cell in line] for line in page.iter_rows(values_only=True)]
+        return [
+            [_text(cell) for cell in line]
+            for line in page.iter_rows(max_row=MOST_ROWS, max_col=len(COLUMNS), values_only=True)
+        ]
     except NotAWorksheet:
         raise
     except Exception as problem:
