@@ -54,7 +54,7 @@ def test_adapters_are_of_the_requests_that_name_them(tmp_path: Path) -> None:
     """Whatever a slot held before: llama.cpp would give the cache of one adapter to another."""
 
     async def run() -> None:
-        async with pool(tmp_path, spec("a")) as engines:
+        async with pool(tmp_path, spec("a", reproducible=True)) as engines:
             alone = {("a", question): await said(engines, "a", question) for question in QUESTIONS}
             engines.add(Adapter("zeros", "a", zeros(tmp_path / "zeros.gguf")))
             for seed in (1, 2):
@@ -75,7 +75,7 @@ def test_adapters_are_of_the_requests_that_name_them(tmp_path: Path) -> None:
 
 def test_an_adapter_comes_under_load_and_no_request_fails(tmp_path: Path) -> None:
     async def run() -> None:
-        async with pool(tmp_path, spec("a", queue=100)) as engines:
+        async with pool(tmp_path, spec("a", queue=100, reproducible=True)) as engines:
             await engines.prewarm()
             usual = await said(engines, "a")
             running = engines.get("a").chat(LONG)

@@ -123,5 +123,6 @@ class Served:
             slots=OWN_SLOTS if like is None else like.slots,
             context_tokens=None if like is None else like.context_tokens,
             threads=None if like is None else like.threads,
+            reproducible=like is not None and like.reproducible,
             max_output_tokens=None if base is None else base.max_output_tokens,
         )
