@@ -226,6 +226,13 @@ class Decoder(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
+def compile_layers(model: Decoder) -> None:
+    """At the first call, one program for all layers. Trainium's compiler knows fixed shapes only, and makes a program for each."""
+    where = device().type
+    for layer in model.model.layers:
+        layer.compile(backend="neuron" if where == "neuron" else "inductor", dynamic=False if where == "neuron" else None)
+
+
 def device() -> torch.device:
     """The accelerator there is (cuda, mps, neuron, ...), else the CPU."""
     return (

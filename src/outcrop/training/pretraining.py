@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from outcrop.training import growing, loop, optimizers, parallel
 from outcrop.training.customizing import base as bases
 from outcrop.training.data import GeneratedSource
-from outcrop.training.model import Decoder, ModelConfig, device
+from outcrop.training.model import Decoder, ModelConfig, compile_layers, device
 from outcrop.training.progress import Metrics, Progress
 from outcrop.training.recipe import Recipe, TrainPart
 from outcrop.training.tokenizer import Template
@@ -32,8 +32,7 @@ def train(
         model.load_state_dict(growing.grown(bases.load(starting(recipe.start)), model.config))
     model.to(where)
     if settings.compile:
-        for layer in model.model.layers:
-            layer.compile()
+        compile_layers(model)
     parallel.shard(model)
     chosen = optimizers.muon_and_adamw(
         model, settings.muon_learning_rate, settings.learning_rate, settings.weight_decay
