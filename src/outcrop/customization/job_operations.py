@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 from outcrop import jobs
@@ -12,7 +13,7 @@ from outcrop.customization import data, hyperparameters, methods
 from outcrop.customization.bases import Bases
 from outcrop.customization.names import check_free, key_of
 from outcrop.customization.submitted import JOB, POSSIBLE, arn_of, details_of, status_of
-from outcrop.errors import ConflictException, ResourceNotFoundException
+from outcrop.errors import ConflictException, ResourceNotFoundException, ValidationException
 from outcrop.identity import actions, arns
 from outcrop.jobs import Job
 from outcrop.models import custom
@@ -53,9 +54,11 @@ def create_model_customization_job(
     ctx: Context, request: CreateModelCustomizationJobRequest
 ) -> CreateModelCustomizationJobResponse:
     method = methods.chosen(request)
+    if importlib.util.find_spec("torch") is None:
+        raise ValidationException("Customization needs PyTorch on this server. Run: pip install 'outcrop[train]'")
     bases = Bases(ctx.database, ctx.catalogue, ctx.engines.home)
     base = bases.find(ctx.account, ctx.region, request["baseModelIdentifier"])
-    if base.arn != request["baseModelIdentifier"] and ":custom-model/" in base.arn:
+    if base.arn != request["baseModelIdentifier"] and ":foundation-model/" not in base.arn:
         # What it is by its name was not known to whoever checked the caller's rights.
         ctx.require("bedrock:CreateModelCustomizationJob", base.arn)
     data.check(ctx, request)

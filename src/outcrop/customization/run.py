@@ -128,7 +128,8 @@ class _Run:
             out=str(self._out),
             kind=methods.chosen(self._given),
             method=chosen[METHOD],
-            name=self._given["customModelName"],
+            # Not the name itself, which may be that of another folder of the trainer's.
+            name=f"custom-{self._given['customModelName']}",
             seed=int(chosen[SEED]),
             adapter=None if base.adapter is None else str(base.adapter),
             merge=base.merge and chosen[METHOD] == "lora",

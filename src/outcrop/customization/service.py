@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from outcrop.batch.service import Service
 from outcrop.context import Parts
-from outcrop.customization import copying, creating, deploying, run
+from outcrop.customization import copying, creating, deploying, folders, run
 from outcrop.customization.copying import COPY, CopyRun
 from outcrop.customization.creating import CREATING, CreatingRun
 from outcrop.customization.deploying import DEPLOYING, DeployingRun
@@ -20,6 +20,7 @@ SMALL_AT_ONCE = 4
 
 
 def service(parts: Parts) -> Service:
+    folders.sweep(parts.engines.home, parts.database)
     training, clock = parts.settings.customization.at_once, parts.clock
     kinds = (
         Kind(JOB, "a task of the server: a trainer", at_once=training, deliver=run.delivering(clock)),
