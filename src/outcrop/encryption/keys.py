@@ -11,22 +11,21 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from outcrop.encryption import envelope
-from outcrop.identity import arns
+from outcrop.encryption.key import Disabled, Key, NoSuchKey, State, arn_of, in_arn, no_such_key
 from outcrop.settings import Settings
 from outcrop.store.database import Database, Row, Transaction
 from outcrop.store.keyfile import KeyFileError, Vault
-from outcrop.store.seals import MARK, Unreadable
+from outcrop.store.seals import MARK
 
-State = Literal["Enabled", "Disabled"]
+__all__ = ["DEFAULT", "Disabled", "Key", "Keys", "NoSuchKey", "State", "arn_of", "attached"]
 
 # The key of everything that names no other. Made at first use, one for each account and region.
 DEFAULT = "outcrop/default"
@@ -34,42 +33,6 @@ DEFAULT = "outcrop/default"
 FRESH_SECONDS = 0.2
 
 logger = logging.getLogger("outcrop.encryption")
-
-
-class NoSuchKey(Unreadable):
-    """No account has the key, or not this one."""
-
-
-class Disabled(Unreadable):
-    """The key is there, and nothing is encrypted or decrypted with it for now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """`versions` are ciphers by number: the newest encrypts, all of them decrypt."""
-
-    id: str
-    account: str
-    region: str
-    alias: str | None
-    description: str
-    state: State
-    created_at: str
-    versions: Mapping[int, AESGCM]
-
-    @property
-    def arn(self) -> str:
-        return arn_of(self.id, self.account, self.region)
-
-    @property
-    def newest(self) -> int:
-        return max(self.versions)
-
-    def check(self) -> None:
-        if self.state != "Enabled":
-            raise Disabled(f"{self.arn} is disabled.")
-        if not self.versions:
-            raise Disabled(f"{self.arn} cannot be used: it was altered, or belongs to another key file.")
 
 
 class Keys:
@@ -95,14 +58,14 @@ class Keys:
         """By ARN, id, `alias/NAME` or the alias's ARN. NoSuchKey, for those of other accounts as well."""
         resource, where = name, region
         if name.startswith("arn:"):
-            resource, where = _in_arn(name, account)
+            resource, where = in_arn(name, account)
         key = self._found(account, where, resource)
         if key is None:
             # Made a moment ago.
             self.refresh()
             key = self._found(account, where, resource)
         if key is None or (name.startswith("arn:") and key.region != where):
-            raise _no_such_key(name)
+            raise no_such_key(name)
         return key
 
     def _found(self, account: str, region: str, resource: str) -> Key | None:
@@ -228,7 +191,7 @@ class Keys:
             return known
         found = self._rows(self._database, "WHERE id = ?", key_id)
         if not found:
-            raise _no_such_key(key_id)
+            raise no_such_key(key_id)
         return found[0]
 
     def _rows(self, reads: Any, where: str, *params: object) -> list[Key]:
@@ -275,14 +238,6 @@ class Keys:
         )
 
 
-def arn_of(name: str, account: str, region: str) -> str:
-    """Of a key or an alias that is named by ARN, id or `alias/NAME`."""
-    if name.startswith("arn:"):
-        return name
-    resource = name if name.startswith(("alias/", "key/")) else f"key/{name}"
-    return f"arn:{arns.partition_of(region)}:kms:{region}:{account}:{resource}"
-
-
 def attached(settings: Settings, database: Database, folder: Path) -> Keys:
     """The keys of a data folder, which seal and open for its database from now on. Made once for a database."""
     if not isinstance(database.seals, Keys):
@@ -299,21 +254,6 @@ class _Plain:
     def query(self, sql: str, *params: object) -> list[Row]:
         found: list[Row] = self._connection.query(sql, params)
         return found
-
-
-def _in_arn(name: str, account: str) -> tuple[str, str]:
-    """Resource and region."""
-    try:
-        arn = arns.parse(name)
-    except ValueError:
-        raise _no_such_key(name) from None
-    if (arn.service, arn.account) != ("kms", account):
-        raise _no_such_key(name)
-    return arn.resource, arn.region
-
-
-def _no_such_key(name: str) -> NoSuchKey:
-    return NoSuchKey(f"Key '{name}' does not exist")
 
 
 def _place(account: str, key_id: str, number: int) -> str:

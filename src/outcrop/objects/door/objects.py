@@ -12,6 +12,7 @@ from outcrop.objects.door.content import check_document
 from outcrop.objects.door.encryption import may_decrypt
 from outcrop.objects.door.xml import Element, parsed, quoted, timestamp
 from outcrop.objects.errors import ObjectsError, invalid_argument, not_implemented
+from outcrop.objects.local import copying
 from outcrop.objects.local.rows import Found
 from outcrop.objects.local.sealing import of_encryption
 from outcrop.objects.local.uploads import MOST_PARTS
@@ -139,7 +140,7 @@ def copy_object(call: Call) -> Answer:
         )
     described = told.described(call.headers, {}) if replaced else None
     condition = told.condition(call.headers)
-    stored = call.store.copy(source, call.bucket, call.key, described, condition, call.encryption)
+    stored = copying.copy(call.store, source, call.bucket, call.key, described, condition, call.encryption)
     return xml_answer("CopyObjectResult", copy_result(stored), of_encryption(stored.headers))
 
 

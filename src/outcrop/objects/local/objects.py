@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from outcrop.objects.errors import ObjectsError, access_denied, precondition_failed
+from outcrop.objects.local import copying
 from outcrop.objects.local.rows import Described
 from outcrop.objects.local.sealing import KEY, METHOD, NAMED
 from outcrop.objects.local.store import LocalStore, whatever
@@ -71,7 +72,7 @@ class LocalObjects:
 
     def copy(self, source: str, target: str) -> Stored:
         at, to = self._of(parse_object(source)), self._of(parse_object(target))
-        return self._store.copy(self._store.find(at.bucket, at.key), to.bucket, to.key)
+        return copying.copy(self._store, self._store.find(at.bucket, at.key), to.bucket, to.key)
 
     def _of(self, at: Uri) -> Uri:
         if self._store.bucket(at.bucket).account != self._account:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from outcrop.encryption.files import SealedFile
-from outcrop.encryption.keys import Key, Keys
+from outcrop.encryption.keys import Keys
 from outcrop.objects.checksums import Checksum
 from outcrop.objects.errors import ObjectsError, access_denied, no_such_bucket, no_such_key
 from outcrop.objects.local import listing, rows
 from outcrop.objects.local.blobs import Blobs, Draft
 from outcrop.objects.local.folders import Folder
 from outcrop.objects.local.rows import Bucket, Described, Found, Part
-from outcrop.objects.local.sealing import Sealing, without_encryption
+from outcrop.objects.local.sealing import Sealing
 from outcrop.objects.names import check_bucket
 from outcrop.objects.objects import CHUNK_BYTES, Page, Reading, Stored, checked_range
 from outcrop.store.database import Database, IntegrityError
@@ -113,7 +112,7 @@ class LocalStore:
         return sorted([*rows.buckets_of(self.database, account), *given], key=lambda bucket: bucket.name)
 
     def check_writable(self, bucket: str) -> None:
-        if bucket in self._folders:
+        if self.is_folder(bucket):
             raise access_denied(f"The bucket {bucket} is a folder of this server that can only be read.")
 
     def find(self, bucket: str, key: str) -> Found:
@@ -121,6 +120,9 @@ class LocalStore:
         if found is None:
             raise no_such_key(key)
         return found
+
+    def is_folder(self, bucket: str) -> bool:
+        return bucket in self._folders
 
     def _find(self, bucket: str, key: str) -> Found | None:
         folder = self._folders.get(bucket)
@@ -148,74 +150,8 @@ class LocalStore:
         sealed = self.sealing.wrapped(draft, place, headers)
         blob = self.blobs.publish(bucket, draft)
         part = Part(blob, 1, draft.size, draft.etag, now, None if checksum is None else checksum.value, sealed)
-        self._write(stored, [part], condition)
+        self.write(stored, [part], condition)
         return stored
-
-    def copy(
-        self,
-        source: Found,
-        bucket: str,
-        key: str,
-        described: Described | None = None,
-        condition: Condition = whatever,
-        encryption: Mapping[str, str] | None = None,
-    ) -> Stored:
-        """The same bytes under another name; with other headers and metadata if they are given.
-
-        How the source is encrypted is not copied: the copy is, as `encryption` says, or as anything else in its bucket.
-        """
-        there, now = source.stored, self.clock()
-        kept = described or Described(there.headers, there.metadata)
-        kept = Described({**without_encryption(kept.headers), **(encryption or {})}, kept.metadata)
-        self.check_writable(bucket)
-        if there.bucket in self._folders:
-            return self._copy_in(source, bucket, key, kept, condition)
-        place = self.bucket(bucket)
-        sealed = self.sealing.is_wanted(kept.headers) or any(part.sealed for part in source.parts)
-        headers = self.sealing.headers(place, kept.headers)
-        under = self.sealing.key(place, headers) if sealed else None
-        stored = Stored(bucket, key, there.size, there.etag, now, headers, kept.metadata, there.checksum)
-        parts: list[Part] = []
-        try:
-            # One by one, so that those that were made are known when one fails.
-            parts.extend(
-                replace(self._copied(there.bucket, part, bucket, under), modified_at=now) for part in source.parts
-            )
-        except FileNotFoundError:
-            self.blobs.remove(bucket, [part.blob for part in parts])
-            raise no_such_key(there.key) from None
-        self._write(stored, parts, condition)
-        return stored
-
-    def _copied(self, bucket: str, part: Part, target: str, key: Key | None) -> Part:
-        """A file of the same bytes, encrypted under `key`: only the data key changes, unless it was plain."""
-        if part.sealed is not None and key is not None:
-            # Before there is a second file.
-            self.sealing.data_key(part)
-            blob = self.blobs.duplicate(bucket, part.blob, target)
-            return replace(part, blob=blob, sealed=self.sealing.rewrapped(part, blob, key))
-        if key is None:
-            return replace(part, blob=self.blobs.duplicate(bucket, part.blob, target))
-        draft = self.blobs.draft(sealed=True)
-        try:
-            with self.blobs.open(bucket, part.blob) as file:
-                while chunk := file.read(CHUNK_BYTES):
-                    draft.write(chunk)
-            sealed = self.sealing.wrapped_under(key, draft)
-            return replace(part, blob=self.blobs.publish(target, draft), sealed=sealed)
-        finally:
-            draft.discard()
-
-    def _copy_in(self, source: Found, bucket: str, key: str, described: Described, condition: Condition) -> Stored:
-        """From a folder, whose files may change under a link."""
-        draft = self.draft(described.headers)
-        try:
-            with self.reading(source, 0, source.stored.size) as reading:
-                for chunk in reading:
-                    draft.write(chunk)
-            return self.publish(bucket, key, draft, described, condition=condition)
-        finally:
-            draft.discard()
 
     def delete(self, bucket: str, key: str, condition: Condition = whatever) -> None:
         self.check_writable(bucket)
@@ -290,7 +226,8 @@ class LocalStore:
             return folder.list(prefix, delimiter, after, limit)
         return listing.listed(self.database, bucket, prefix, delimiter, after, limit)
 
-    def _write(self, stored: Stored, parts: Sequence[Part], condition: Condition) -> None:
+    def write(self, stored: Stored, parts: Sequence[Part], condition: Condition) -> None:
+        """The files are the object from now on, or are removed."""
         object_id = new_id(32)
         try:
             with self.database.transaction() as transaction:
