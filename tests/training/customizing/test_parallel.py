@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,15 +24,18 @@ def torchrun(spec: Path) -> Trainer:
     return Trainer(spec, "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
 
 
-@pytest.mark.parametrize(("method", "optimizer"), [("lora", "adamw"), ("full", "muon")])
-def test_two_processes_train_as_one(tmp_path: Path, tiny_base: Path, method: str, optimizer: str) -> None:
+@pytest.mark.parametrize(("method", "optimizer", "then"), [("lora", "adamw", Trainer), ("full", "muon", torchrun)])
+def test_two_processes_train_as_one(
+    tmp_path: Path, tiny_base: Path, method: str, optimizer: str, then: Callable[[Path], Trainer]
+) -> None:
+    """They are killed; two others go on, or a single one."""
     hyper = {"batch_tokens": 128, "optimizer": optimizer}
     alone = tiny_run(tmp_path / "alone", tiny_base, method=method, hyperparameters=hyper)
     result = trained(alone)[-1]["result"]
     together = tiny_run(tmp_path / "together", tiny_base, method=method, hyperparameters=hyper)
     first = torchrun(together)
     first.kill_at(7)
-    status, told = torchrun(together).finish()
+    status, told = then(together).finish()
     assert status == 0, told[-1:]
     assert next(message["step"] for message in told if message["type"] == "progress") in (7, 8)
     for file in (METRICS, "validation_metrics.csv"):
