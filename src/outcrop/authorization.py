@@ -191,7 +191,7 @@ class Authorizer:
             for check in self.model_checks(action, model, place):
                 yield Check(check.action, check.resource, {**keys, **check.keys}, check.deny_only, check.owned)
             named = named[1:]
-        if operation == "PutAccountDataRetention":
+        if operation == "PutAccountDataRetention" and "mode" in params:
             keys["bedrock:dataretentionmode"] = (params["mode"],)
         inline = params.get("agentName") if operation == "InvokeInlineAgent" else None
         if isinstance(inline, str):

@@ -103,7 +103,7 @@ def test_the_judge_is_held_against_itself_and_against_people(evaluations: Evalua
     arn = judged(evaluations, lines, CORRECTNESS)
     evaluations.done(arn)
     agreement = evaluations.figures(arn)[CORRECTNESS]["agreement"]
-    assert agreement["itself"] == {"n": 2, "share": 1.0, "kappa": 1.0, "weightedKappa": 1.0}
+    assert agreement["itself"] == {"n": 2, "share": 1.0, "kappa": 1.0, "weightedKappa": 1.0, "undecided": 0}
     people = agreement["people"]
     assert (people["n"], people["share"]) == (3, pytest.approx(2 / 3))
     # 1, 0, 1 against 1, 0, 0: of 6 agreed in 9 by chance... (2/3 - 4/9) / (1 - 4/9).

@@ -116,7 +116,10 @@ def _remarks(summary: Mapping[str, Any]) -> list[str]:
         for who, one in metric.get("agreement", {}).items():
             kappa = "" if one["kappa"] is None else f", Cohen's kappa {one['kappa']:.2f}"
             with_whom = "itself, its scale turned round," if who == "itself" else "people's labels"
-            found.append(f"* {where}: the judge agrees with {with_whom} in {one['share']:.0%} of {one['n']}{kappa}.")
+            undecided = f"; in {one['undecided']} more only one of the two decided" if one["undecided"] else ""
+            found.append(
+                f"* {where}: the judge agrees with {with_whom} in {one['share']:.0%} of {one['n']}{kappa}{undecided}."
+            )
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from outcrop.evaluation.jobs.plan import ACCURACY, ROBUSTNESS, DatasetPlan, ModelPlan
 from outcrop.evaluation.jobs.scored import Score, Scored
 from outcrop.evaluation.metrics import accuracy, robustness
-from outcrop.evaluation.metrics.agreement import Agreement, agreement
+from outcrop.evaluation.metrics.agreement import agreement
 from outcrop.evaluation.statistics import Value, estimate
 
 NO_ANSWER = "The model gave no answer."
@@ -100,20 +100,23 @@ def _robustness(scores: Sequence[Score]) -> dict[str, Any]:
 
 def _agreements(scores: Sequence[tuple[Scored, Score]]) -> dict[str, Any]:
     """With itself, asked again with the scale turned round, and with the people who labelled the records."""
-    found = {}
-    itself = [(score.result, _second(score)) for _, score in scores]
-    people = [(score.result, row.record.labels.get(score.metric)) for row, score in scores]
-    for who, pairs in (("itself", itself), ("people", people)):
-        if (one := _agreement(pairs)) is not None:
-            found[who] = {"n": one.n, "share": one.share, "kappa": one.kappa, "weightedKappa": one.weighted}
-    return found
+    itself = [(score.result, score.also["second"]["result"]) for _, score in scores if "second" in score.also]
+    people = [(s.result, row.record.labels[s.metric]) for row, s in scores if s.metric in row.record.labels]
+    found = {"itself": _agreement(itself), "people": _agreement(people)}
+    return {who: one for who, one in found.items() if one is not None}
 
 
-def _second(score: Score) -> object:
-    again = score.also.get("second")
-    return again["result"] if isinstance(again, dict) else None
-
-
-def _agreement(pairs: Sequence[tuple[object, object]]) -> Agreement | None:
+def _agreement(pairs: Sequence[tuple[object, object]]) -> dict[str, Any] | None:
+    """Of pairs in which both are numbers. `undecided` are those in which only one is: no agreement either."""
     both = [(one, other) for one, other in pairs if isinstance(one, int | float) and isinstance(other, int | float)]
-    return agreement([one for one, _ in both], [other for _, other in both])
+    agreed = agreement([one for one, _ in both], [other for _, other in both])
+    if agreed is None:
+        return None
+    undecided = sum((one is None) != (other is None) for one, other in pairs)
+    return {
+        "n": agreed.n,
+        "share": agreed.share,
+        "kappa": agreed.kappa,
+        "weightedKappa": agreed.weighted,
+        "undecided": undecided,
+    }
