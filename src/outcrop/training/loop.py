@@ -53,7 +53,7 @@ def run(job: Job, out: Path, metrics: Sequence[Metrics], report: Callable[[Progr
     trained = [p for p in model.parameters() if p.requires_grad]
     peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in job.optimizers]
     progress = checkpoint.restore(out, model, job.optimizers) or Progress()
-    for file in metrics:
+    for file in metrics if parallel.rank() == 0 else ():
         file.forget_after(progress.step)
     steps, saved, peak = job.source.steps(progress.position), time.monotonic(), _peak(job, where)
     while not job.finished(progress) and (step := next(steps, None)) is not None:
