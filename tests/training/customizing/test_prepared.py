@@ -48,6 +48,25 @@ def test_only_what_the_assistant_says_counts(base: Base) -> None:
     assert counted(base, TALK) == [["first<|im_end|>", "second<|im_end|>"]]
 
 
+def test_calls_of_tools_are_learnt_and_their_results_are_not(base: Base) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+    messages: list[Message] = [
+        TALK[0],
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "secret"},
+        TALK[1],
+    ]
+    tool = {"type": "function", "function": {"name": "add", "description": "", "parameters": {"type": "object"}}}
+    assert counted(base, messages) == [
+        ['<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call><|im_end|>', "first<|im_end|>"]
+    ]
+    ((ids, _),) = Encoder(base, 500).rows(Conversation(messages, [tool]))
+    assert "Tools:" in base.tokenizer.decode(ids)
+    for template in (None, "{% for m in messages %}{{ m.content }}{% endfor %}"):
+        with pytest.raises(Refused, match="knows no tools"):
+            counted(replace(base, chat_template=template), messages)
+
+
 def test_a_template_that_forgets_earlier_answers_makes_a_row_of_each(base: Base) -> None:
     forgetful = (
         "{% for m in messages %}{% if m.role == 'assistant' and not loop.last %}...{% else %}"

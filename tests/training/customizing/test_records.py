@@ -67,13 +67,63 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "the assistant first": (conversation(ANSWER, USER), r'messages\[0\] must have the role "user"'),
     "the user twice": (conversation(USER, USER), r'messages\[1\] must have the role "assistant"'),
     "the user last": (conversation(USER, ANSWER, USER), "last message"),
-    "an image": (conversation({"role": "user", "content": [{"image": {}}]}, ANSWER), "'image'.*only text"),
+    "an image": (
+        conversation({"role": "user", "content": [{"image": {}}]}, ANSWER),
+        "'image'.*only text and toolResult",
+    ),
     "content without blocks": (conversation({"role": "user", "content": "Hi"}, ANSWER), "list of content blocks"),
     "a block of two": (conversation({"role": "user", "content": [{"text": "a", "b": 1}]}, ANSWER), "one key"),
     "a block of nothing": (conversation({"role": "user", "content": [{"text": ""}]}, ANSWER), "is empty"),
     "a message that is none": (conversation("Hi", ANSWER), "must be an object"),
     "a system prompt without blocks": (conversation(USER, ANSWER, system="Be brief"), '"system" must be a list'),
     "Claude's with a list": ({"system": ["x"], "messages": SAID}, '"system" must be a string'),
+}
+
+
+CALL = {"toolUse": {"toolUseId": "t1", "name": "add", "input": {"a": 1}}}
+RESULT = {"toolResult": {"toolUseId": "t1", "content": [{"json": {"sum": 2}}, {"text": "!"}]}}
+TOOLS = {"tools": [{"toolSpec": {"name": "add", "description": "Adds.", "inputSchema": {"json": {"type": "object"}}}}]}
+
+
+def calling(call: Any = CALL, result: Any = RESULT, tools: Any = TOOLS) -> dict[str, Any]:
+    used, told = {"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}
+    return conversation(USER, used, told, ANSWER, toolConfig=tools)
+
+
+def test_a_call_and_its_result() -> None:
+    found = fine_tuning(calling())
+    function = {"name": "add", "arguments": '{"a": 1}'}
+    assert found.messages == [
+        SAID[0],
+        {"role": "assistant", "content": "", "tool_calls": [{"id": "t1", "type": "function", "function": function}]},
+        {"role": "tool", "tool_call_id": "t1", "content": '{"sum": 2}!'},
+        SAID[1],
+    ]
+    (tool,) = found.tools
+    assert tool == {
+        "type": "function",
+        "function": {"name": "add", "description": "Adds.", "parameters": {"type": "object"}},
+    }
+
+
+WRONG |= {
+    "a call of nothing": (
+        calling(call={"toolUse": {"toolUseId": "t1", "input": {}}}),
+        r"toolUse\.name must be a string",
+    ),
+    "a call with a list": (calling(call={"toolUse": {"name": "add", "toolUseId": "t1", "input": []}}), '"input"'),
+    "a call by the user": (conversation({"role": "user", "content": [CALL]}, ANSWER), "'toolUse'.*of the user's"),
+    "a result of another call": (
+        calling(result={"toolResult": {"toolUseId": "t2", "content": []}}),
+        "answers 't2', which no toolUse",
+    ),
+    "a call without a result": (calling(result={"text": "Well?"}), "'t1' has no toolResult"),
+    "a result that is an image": (
+        calling(result={"toolResult": {"toolUseId": "t1", "content": [{"image": {}}]}}),
+        "only text and json",
+    ),
+    "no tools": (calling(tools={"tools": []}), '"toolConfig" must be'),
+    "a tool without a schema": (calling(tools={"tools": [{"toolSpec": {"name": "add"}}]}), "inputSchema.json"),
 }
 
 

@@ -16,7 +16,7 @@ from outcrop.training.customizing import records
 from outcrop.training.customizing.base import Base
 from outcrop.training.customizing.records import Conversation, Pair, Problems, Prompt, Refused, Text
 from outcrop.training.rows import Rows, RowWriter
-from outcrop.training.tokenizer import Message, Template, TemplateRefusal, Unsteady, encode_example
+from outcrop.training.tokenizer import Message, TemplateRefusal, Unsteady, encode_example
 
 Encoded = tuple[list[int], list[bool]]
 Record = Conversation | Text | Pair | Prompt
@@ -49,10 +49,8 @@ class Encoder:
         elif isinstance(record, Prompt):
             ids = self._asked(record.messages)
             yield self._fits((ids, [False] * len(ids)))
-        elif self._template is None:
-            yield self._fits(self._plain(record.messages))
         else:
-            yield from map(self._fits, self._conversation(self._template, record.messages))
+            yield from map(self._fits, self._conversation(record))
 
     def _cut(self, text: str) -> Iterator[Encoded]:
         ids = [*self._base.tokenizer.encode(text, add_special_tokens=False).ids, self._base.ends[0]]
@@ -62,16 +60,24 @@ class Encoder:
             if len(piece) > 1:
                 yield piece, [True] * len(piece)
 
-    def _conversation(self, template: Template, messages: Sequence[Message]) -> Iterator[Encoded]:
+    def _conversation(self, record: Conversation) -> Iterator[Encoded]:
         """One row; or one for each answer, where the template shows earlier turns otherwise than the last."""
-        tokenizer, ends = self._base.tokenizer, self._base.ends
+        tokenizer, ends, messages = self._base.tokenizer, self._base.ends, record.messages
+        calls = record.tools or any("tool_calls" in message for message in messages)
+        if calls and "tool_calls" not in (self._base.chat_template or ""):
+            raise Refused("The model's chat template knows no tools.")
+        if self._template is None:
+            yield self._plain(messages)
+            return
         with _refusals():
             try:
-                yield encode_example(tokenizer, template, messages, ends=ends)
+                yield encode_example(tokenizer, self._template, messages, record.tools, ends=ends)
             except Unsteady:
                 for end in range(2, len(messages) + 1):
                     if messages[end - 1]["role"] == "assistant":
-                        yield encode_example(tokenizer, template, messages[:end], ends=ends, last_only=True)
+                        yield encode_example(
+                            tokenizer, self._template, messages[:end], record.tools, ends=ends, last_only=True
+                        )
 
     def _answer(self, messages: Sequence[Message]) -> Encoded:
         """A conversation of which only the last answer counts."""

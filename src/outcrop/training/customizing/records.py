@@ -10,15 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from outcrop.encryption import working
+from outcrop.training.customizing.content import Refused as Refused
+from outcrop.training.customizing.content import (
+    bedrock_messages,
+    check_calls,
+    kind_of,
+    not_empty,
+    said,
+    text_of,
+    texts_of,
+    tools_of,
+)
 from outcrop.training.customizing.spec import MOST_PROBLEMS
 from outcrop.training.tokenizer import Message
 
 CONVERSATION = "bedrock-conversation-2024"
 LONGEST_LINE = 32 * 1024 * 1024
-
-
-class Refused(Exception):
-    """Why a record cannot be trained on."""
 
 
 class InvalidData(Exception):
@@ -31,9 +38,10 @@ class InvalidData(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages in OpenAI's shape."""
+    """Messages and tools in OpenAI's shape."""
 
     messages: list[Message]
+    tools: Sequence[dict[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +119,7 @@ def _object(line: bytes) -> dict[str, Any]:
     except RecursionError:
         raise Refused("The line is nested too deeply.") from None
     if not isinstance(record, dict):
-        raise Refused(f"The line must be a JSON object, and is {_kind(record)}.")
+        raise Refused(f"The line must be a JSON object, and is {kind_of(record)}.")
     return record
 
 
@@ -119,14 +127,14 @@ def fine_tuning(record: Mapping[str, Any]) -> Conversation:
     """Prompt and completion, `bedrock-conversation-2024`, or Claude's messages."""
     if "prompt" in record or "completion" in record:
         prompt, completion = _words(record, "prompt"), _words(record, "completion")
-        return Conversation([_said("user", prompt), _said("assistant", completion)])
+        return Conversation([said("user", prompt), said("assistant", completion)])
     if "schemaVersion" in record:
         return _bedrock_conversation(record)
     if "messages" in record:
         system = record.get("system")
         if system is not None and not isinstance(system, str):
-            raise Refused(f'"system" must be a string, and is {_kind(system)}.')
-        return _conversation(system, record["messages"], _claude_text)
+            raise Refused(f'"system" must be a string, and is {kind_of(system)}.')
+        return Conversation(_turns(system, record["messages"], _claude_messages))
     if "input" in record:
         raise Refused('A record {"input"} is for continued pre-training; fine-tuning needs prompt and completion.')
     raise Refused(
@@ -145,7 +153,7 @@ def preference(record: Mapping[str, Any]) -> Pair:
     """Prompt, chosen and rejected; or `bedrock-conversation-2024` whose last turn has candidates, as Nova's DPO records have."""
     if "schemaVersion" not in record:
         prompt, chosen, rejected = (_words(record, key) for key in ("prompt", "chosen", "rejected"))
-        return _pair([_said("user", prompt)], chosen, rejected)
+        return _pair([said("user", prompt)], chosen, rejected)
     messages = record.get("messages")
     last = messages[-1] if isinstance(messages, list) and messages else None
     candidates = last.get("candidates") if isinstance(last, dict) else None
@@ -159,19 +167,21 @@ def preference(record: Mapping[str, Any]) -> Pair:
             raise Refused(f'{place}.preferenceLabel must be "preferred" or "non-preferred".')
         if label in labelled:
             raise Refused(f"There are two candidates that are {label}; one of each is wanted.")
-        labelled[label] = _blocks(candidate.get("content"), f"{place}.content")
+        labelled[label] = texts_of(candidate.get("content"), f"{place}.content")
     if len(labelled) != 2:
         raise Refused("There must be a preferred candidate and one that is non-preferred.")
     # The last turn is checked like any other, whichever candidate is in it.
     filled = [*messages[:-1], {"role": last.get("role"), "content": [{"text": labelled["preferred"]}]}]
     whole = _bedrock_conversation({**record, "messages": filled})
+    if whole.tools:
+        raise Refused("Preferences cannot be trained on with tools.")
     return _pair(whole.messages[:-1], labelled["preferred"], labelled["non-preferred"])
 
 
 def _pair(messages: list[Message], preferred: str, other: str) -> Pair:
     if preferred == other:
         raise Refused("The two answers are the same, so neither can be preferred.")
-    return Pair(messages, _said("assistant", preferred), _said("assistant", other))
+    return Pair(messages, said("assistant", preferred), said("assistant", other))
 
 
 def reinforcement(record: Mapping[str, Any]) -> Prompt:
@@ -188,7 +198,7 @@ def reinforcement(record: Mapping[str, Any]) -> Prompt:
         wanted = "system" if turn < 0 else "assistant" if turn % 2 else "user"
         if message["role"] != wanted:
             raise Refused(f'{place} must have the role "{wanted}", and has {message["role"][:40]!r}.')
-        found.append(_said(wanted, _claude_text(message.get("content"), f"{place}.content")))
+        found.append(said(wanted, _claude_text(message.get("content"), f"{place}.content")))
     if found[-1]["role"] != "user":
         raise Refused("The last message must be the user's: the model answers it.")
     return Prompt(found, record)
@@ -199,72 +209,47 @@ def _bedrock_conversation(record: Mapping[str, Any]) -> Conversation:
         raise Refused(f'"schemaVersion" must be "{CONVERSATION}", and is {str(record["schemaVersion"])[:60]!r}.')
     system = record.get("system")
     if system is not None:
-        system = _blocks(system, '"system"')
-    return _conversation(system, record.get("messages"), _blocks)
+        system = texts_of(system, '"system"')
+    messages = _turns(system, record.get("messages"), bedrock_messages)
+    check_calls(messages)
+    return Conversation(messages, tools_of(record["toolConfig"]) if record.get("toolConfig") is not None else ())
 
 
-def _conversation(system: str | None, messages: object, text_of: Callable[[object, str], str]) -> Conversation:
+def _turns(
+    system: str | None, messages: object, messages_of: Callable[[str, object, str], list[Message]]
+) -> list[Message]:
     if not isinstance(messages, list) or not messages:
         raise Refused('"messages" must be a list with at least one exchange.')
-    found = [_said("system", system)] if system else []
+    found = [said("system", system)] if system else []
     for number, message in enumerate(messages):
         place = f"messages[{number}]"
         if not isinstance(message, dict):
-            raise Refused(f"{place} must be an object, and is {_kind(message)}.")
+            raise Refused(f"{place} must be an object, and is {kind_of(message)}.")
         wanted = "assistant" if number % 2 else "user"
         if message.get("role") != wanted:
             raise Refused(
                 f'{place} must have the role "{wanted}", and has {str(message.get("role"))[:40]!r}: '
                 "roles alternate and begin with the user."
             )
-        found.append(_said(wanted, text_of(message.get("content"), f"{place}.content")))
+        found += messages_of(wanted, message.get("content"), f"{place}.content")
     if found[-1]["role"] != "assistant":
         raise Refused("The last message must be the assistant's.")
-    return Conversation(found)
+    return found
 
 
-def _blocks(content: object, place: str) -> str:
-    if not isinstance(content, list) or not content:
-        raise Refused(f"{place} must be a list of content blocks, and is {_kind(content)}.")
-    texts = []
-    for number, block in enumerate(content):
-        if not isinstance(block, dict) or len(block) != 1:
-            raise Refused(f"{place}[{number}] must be an object with one key.")
-        kind, value = next(iter(block.items()))
-        if kind != "text":
-            raise Refused(f"{place}[{number}] is of the kind {kind[:40]!r}; only text can be trained on.")
-        if not isinstance(value, str):
-            raise Refused(f"{place}[{number}].text must be a string, and is {_kind(value)}.")
-        texts.append(value)
-    return _not_empty("".join(texts), place)
+def _claude_messages(role: str, content: object, place: str) -> list[Message]:
+    return [said(role, _claude_text(content, place))]
 
 
 def _claude_text(content: object, place: str) -> str:
     if isinstance(content, list) and all(isinstance(b, dict) and b.get("type") == "text" for b in content):
-        return _blocks([{"text": block.get("text")} for block in content], place)
+        return texts_of([{"text": block.get("text")} for block in content], place)
     if not isinstance(content, str):
-        raise Refused(f"{place} must be a string, and is {_kind(content)}.")
-    return _not_empty(content, place)
+        raise Refused(f"{place} must be a string, and is {kind_of(content)}.")
+    return not_empty(content, place)
 
 
 def _words(record: Mapping[str, Any], key: str) -> str:
     if key not in record:
         raise Refused(f'"{key}" is missing.')
-    if not isinstance(record[key], str):
-        raise Refused(f'"{key}" must be a string, and is {_kind(record[key])}.')
-    return _not_empty(record[key], f'"{key}"')
-
-
-def _not_empty(text: str, place: str) -> str:
-    if not text.strip():
-        raise Refused(f"{place} is empty.")
-    return text
-
-
-def _said(role: str, text: str) -> Message:
-    return {"role": role, "content": text}
-
-
-def _kind(value: object) -> str:
-    kinds = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
-    return kinds.get(type(value), "a number")
+    return not_empty(text_of(record[key], f'"{key}"'), f'"{key}"')
