@@ -227,10 +227,12 @@ class Decoder(nn.Module):
 
 
 def compile_layers(model: Decoder) -> None:
-    """At the first call, one program for all layers. Trainium's compiler knows fixed shapes only, and makes a program for each."""
+    """At the first call; layers share what is compiled. Trainium's compiler knows fixed shapes only, and makes a program for each."""
     where = device().type
     for layer in model.model.layers:
-        layer.compile(backend="neuron" if where == "neuron" else "inductor", dynamic=False if where == "neuron" else None)
+        layer.compile(
+            backend="neuron" if where == "neuron" else "inductor", dynamic=False if where == "neuron" else None
+        )
 
 
 def device() -> torch.device:

@@ -61,8 +61,8 @@ def spec_file(path: Path, **parts: Any) -> Path:
 class Trainer:
     """`python -m outcrop.training.customizing`, its standard input held open."""
 
-    def __init__(self, spec: Path, *launcher: str) -> None:
-        command = [sys.executable, "-m", *(launcher or ()), "outcrop.training.customizing", str(spec)]
+    def __init__(self, spec: Path, *launcher: str, module: str = "outcrop.training.customizing") -> None:
+        command = [sys.executable, "-m", *(launcher or ()), module, str(spec)]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
