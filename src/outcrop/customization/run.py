@@ -80,6 +80,7 @@ class _Run:
         self._home = parts.engines.home
         self._folder = folders.of_job(self._home, attempt.job.id)
         self._state: dict[str, Any] = attempt.state or {}
+        self._far: tuple[float, float | None, Mapping[str, float | None]] | None = None
 
     async def whole(self) -> Outcome:
         spec = await self._prepared()
@@ -184,7 +185,8 @@ class _Run:
                 await self._move(phase)
             case "progress":
                 metrics = {name: message.get(name) for name in ("loss", "tokens_per_second", "epoch")}
-                self._attempt.progress(message["step"], message.get("steps"), metrics)
+                self._far = message["step"], message.get("steps"), metrics
+                self._attempt.progress(*self._far)
             case "validation":
                 self._attempt.log(f"step {message['step']}: validation loss {message['loss']:.4f}")
             case "line":
@@ -200,6 +202,9 @@ class _Run:
     async def _move(self, phase: str, **more: Any) -> None:
         self._state = {**moved(self._state, phase, self._parts.clock()), **more}
         await self._attempt.checkpoint(self._state)
+        # A checkpoint tells of no progress, and there was some.
+        if self._far is not None:
+            self._attempt.progress(*self._far)
 
     def _keep_files(self, result: Mapping[str, Any]) -> None:
         """What the model is served from, and what it can be trained further from. Done again after a crash."""
