@@ -42,6 +42,8 @@ def test_from_data_to_a_model_that_answers(customizing: Customizing) -> None:
     assert job["validationMetrics"] == [{"validationLoss": 1.25}]
     assert job["endTime"] >= job["creationTime"]
     assert customizing.get(request["jobName"])["jobArn"] == arn
+    shown = outcrop(customizing.server, "jobs", "show", request["jobName"])
+    assert (shown["done"], shown["total"], shown["metrics"]["loss"]) == (4, 4, 1.0)
 
     number = arn.rpartition("/")[2]
     assert customizing.keys(f"out/model-customization-job-{number}/") == [
