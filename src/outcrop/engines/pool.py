@@ -19,6 +19,7 @@ from outcrop.engines.engine import Capabilities, Engine, EngineBusy, EngineError
 from outcrop.engines.entry import Entry, Local, make, room_of
 from outcrop.engines.pooled import Pooled
 from outcrop.engines.reserving import Reservations, reservable, spread
+from outcrop.engines.status import status_of
 from outcrop.settings import EngineSettings, ModelSpec, engines_of
 
 # How often idle engines are looked for.
@@ -220,7 +221,7 @@ class Engines:
 
     def status(self) -> list[dict[str, object]]:
         """Of the models of the settings: what accounts add and break says nothing of the server."""
-        return [self._status(self._entries[model.id]) for model in self._configured]
+        return [status_of(self._entries[model.id], self._entries) for model in self._configured]
 
     def reservations(self) -> list[tuple[str, str, int, int, int]]:
         """Engine, reservation, places, running and waiting. For the operator: `status` is for everybody."""
@@ -229,24 +230,6 @@ class Engines:
             for model_id, entry in [*self._entries.items()]
             for name, numbers in entry.admission.reservations().items()
         ]
-
-    def _status(self, entry: Entry) -> dict[str, object]:
-        status: dict[str, object] = {"model": entry.spec.id, "engine": entry.spec.engine, "state": entry.state}
-        status["requests"] = entry.users
-        status["waiting"] = entry.admission.waiting
-        status["turned_away"] = entry.admission.turned_away
-        if entry.admission.reserved:
-            status["reserved"] = entry.admission.reserved
-        if inner := [self._status(self._entries[spec.id]) for spec in engines_of(entry.spec)]:
-            # One that lives is enough.
-            states = [one["state"] for one in inner if one["state"] != "failed"]
-            status |= {"state": states[0] if states else "failed", "engines": inner}
-            return status
-        if entry.local is not None:
-            status["restarts"] = entry.local.process.restarts
-        if entry.state == "failed":
-            status["problem"] = entry.problem or (entry.local.process.problem if entry.local else "")
-        return status
 
     async def prewarm(self) -> None:
         """Begin to load what is to be loaded before the first request, and to look for idle engines."""
