@@ -104,11 +104,20 @@ def test_what_cannot_be_trained(tmp_path: Path) -> None:
     lone.write_bytes(HOUSE.read_bytes())
     with pytest.raises(WeightsError, match=r"tokenizer\.json beside it"):
         bases.load(lone)
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "tokenizer.json").write_bytes((HOUSE.parent / "tokenizer.json").read_bytes())
+    (tmp_path / "bare" / "bare.gguf").write_bytes(builders.gguf())
+    with pytest.raises(WeightsError, match=r"does not say 'llama\.attention\.head_count'"):
+        bases.load(tmp_path / "bare" / "bare.gguf")
     (tmp_path / "noise.gguf").write_bytes(b"noise")
     with pytest.raises(WeightsError, match="not a sound GGUF"):
         bases.load(tmp_path / "noise.gguf")
     with pytest.raises(WeightsError, match="cannot be read"):
         bases.load(tmp_path / "nothing")
+    scaled = builders.folder(tmp_path / "scaled", rope_scaling=LLAMA3)
+    convert.to_gguf(scaled, tmp_path / "scaled" / "scaled.gguf", "f16")
+    with pytest.raises(WeightsError, match="scales its rotary positions"):
+        bases.load(tmp_path / "scaled" / "scaled.gguf")
     small = builders.folder(tmp_path / "small", num_hidden_layers=1)
     (small / "config.json").write_text(json.dumps(builders.CONFIG | {"intermediate_size": 128}))
     with pytest.raises(WeightsError, match="size mismatch"):

@@ -61,7 +61,10 @@ class Base:
 
 def load(path: Path) -> Base:
     """WeightsError with a sentence if it is nothing that can be trained here."""
-    return _from_gguf(path) if path.is_file() else _from_folder(path)
+    try:
+        return _from_gguf(path) if path.is_file() else _from_folder(path)
+    except KeyError as missing:
+        raise WeightsError(f"{path} does not say {missing}, which training needs.") from None
 
 
 def _from_folder(path: Path) -> Base:
@@ -141,16 +144,20 @@ def _from_gguf(path: Path) -> Base:
         known = {name: field.contents() for name, field in gguf.GGUFReader(path).fields.items()}
     except (OSError, ValueError, IndexError, KeyError) as problem:
         raise WeightsError(f"{path} is not a sound GGUF file: {problem}.") from None
-    if known.get("general.architecture") != "llama" or "llama.rope.scaling.type" in known:
+    names = [tensor.name for tensor in gguf.GGUFReader(path).tensors]
+    if known.get("general.architecture") != "llama":
         raise WeightsError(
             f"{path} is a GGUF file of the architecture {str(known.get('general.architecture'))[:80]!r}. Of GGUF files only "
-            "unscaled `llama` can be trained; give the Hugging Face folder it was made from."
+            "`llama` can be trained; give the Hugging Face folder it was made from."
         )
+    # How Llama 3's frequencies are scaled stands there as numbers, from which no config.json can be written.
+    if "rope_freqs.weight" in names or known.get("llama.rope.scaling.type", "none") != "none":
+        raise WeightsError(f"{path} scales its rotary positions; give the Hugging Face folder it was made from.")
     if not (path.parent / "tokenizer.json").is_file():
         raise WeightsError(
             f"{path} has no tokenizer.json beside it, which training needs; give the Hugging Face folder."
         )
-    heads, names = known["llama.attention.head_count"], [tensor.name for tensor in gguf.GGUFReader(path).tensors]
+    heads = known["llama.attention.head_count"]
     words = known["tokenizer.ggml.tokens"]
     config = ModelConfig(
         len(words),
@@ -191,7 +198,7 @@ def _gguf_weights(path: Path, config: ModelConfig, architecture: str) -> dict[st
         module, kind = tensor.name.rsplit(".", 1)
         ours = in_hugging_face(module)
         if ours is None:
-            continue
+            raise WeightsError(f"{path} has weights that are not known here, such as {tensor.name[:120]}.")
         # A copy: the reader maps the file, and training writes.
         values = torch.from_numpy(gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype("float32", copy=True))
         heads = {"attn_q": config.heads, "attn_k": config.kv_heads}.get(module.rsplit(".", 1)[-1])
