@@ -69,6 +69,18 @@ def test_the_first_rule_that_fits_answers(tmp_path: Path) -> None:
     assert said(ask(made, "x42")) == "else"
 
 
+def test_a_rule_for_all_messages_as_they_are(tmp_path: Path) -> None:
+    made = engine(tmp_path, {"rules": [{"messages": ["Be brief.", "Who?"], "text": "I."}, {"text": "else"}]})
+
+    async def run(*messages: Message) -> list[Delta]:
+        return [delta async for delta in made.chat(ChatRequest(messages))]
+
+    system, question = Message("system", (Text("Be brief."),)), Message("user", (Text("Who?"),))
+    assert said(asyncio.run(run(system, question))) == "I."
+    assert said(asyncio.run(run(question))) == "else"
+    assert said(asyncio.run(run(system, question, question))) == "else"
+
+
 def test_without_a_script_the_question_comes_back() -> None:
     assert said(ask(Scripted(ModelSpec(id="s", engine="scripted")), "say  this")) == "say  this"
 

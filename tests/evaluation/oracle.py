@@ -76,7 +76,7 @@ class Oracle:
 
 
 def knowing(items: Sequence[Item], answer: Callable[[Item], str]) -> Oracle:
-    by_prompt = {item.prompt.turns[-1].text: answer(item) for item in items}
+    by_prompt = {"\n\n".join(turn.text for turn in item.prompt.turns): answer(item) for item in items}
     return Oracle(lambda prompt, seed: by_prompt[prompt])
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from outcrop.cli.hand_in import hand_in
+from outcrop.cli.right_answers import right_answers
 
 if TYPE_CHECKING:
     from outcrop.evaluation.item import Item, Options, Suite
@@ -39,6 +40,7 @@ def evaluate() -> None:
 
 
 evaluate.add_command(hand_in)
+evaluate.add_command(right_answers)
 
 
 @evaluate.command()
@@ -57,7 +59,7 @@ evaluate.add_command(hand_in)
 @click.option("--max-tokens", type=click.IntRange(1), help="Of each answer. Default: what the suite's protocol gives.")
 @click.option("--concurrency", type=click.IntRange(1), help="Questions at once. Default: what keeps the engine busy.")
 @click.option("--languages", help="Only these of MGSM's, with commas: en,de.")
-@click.option("--subjects", help="Only these of MMLU's, MMLU-Pro's or GPQA's, with commas.")
+@click.option("--subjects", help="Only these of MMLU's, MMLU-Pro's, GPQA's or House's, with commas.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
 @click.option("--yes", is_flag=True, help="Fetch benchmarks and replace earlier results without being asked.")
 def run(
@@ -155,7 +157,12 @@ def suites() -> None:
     for suite in SUITES.values():
         folder = settings.home() / "benchmarks" / suite.name
         there = folder.is_dir() and not missing(suite.sources, folder)
-        state = "there" if there else "fetched when it is asked" if suite.sources else f"yours: put it into {folder}"
+        if suite.generated:
+            state = "generated"
+        else:
+            state = (
+                "there" if there else "fetched when it is asked" if suite.sources else f"yours: put it into {folder}"
+            )
         click.echo(f"{suite.name:15} {suite.field:13} {suite.title:15} {state}")
 
 

@@ -69,13 +69,15 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`contains` and `matches` (a regular expression) look at the last message's text; `tool` at the tools that are offered;
-    `after_tool_result` at whether the last message holds a tool's result. Without any, the rule fits everything.
+    `after_tool_result` at whether the last message holds a tool's result; `messages` are the texts of all messages, as they
+    must be. Without any, the rule fits everything.
     """
 
     contains: str | None = None
     matches: str | None = None
     tool: str | None = None
     after_tool_result: bool | None = None
+    messages: tuple[str, ...] | None = None
     reasoning: str = ""
     text: str = ""
     tool_calls: tuple[Call, ...] = ()
@@ -204,6 +206,8 @@ class Scripted:
             return False
         if rule.matches is not None and self._patterns[rule.matches].search(last) is None:
             return False
+        if rule.messages is not None and (request is None or rule.messages != _texts(request)):
+            return False
         if rule.tool is not None and (request is None or rule.tool not in {tool.name for tool in request.tools}):
             return False
         return rule.after_tool_result is None or (
@@ -294,6 +298,11 @@ def _last_text(request: ChatRequest) -> str:
     """Of the last turn that is the user's: what stands after it is a prefill."""
     parts = next((turn.parts for turn in reversed(request.messages) if turn.role == "user"), ())
     return "\n".join(part.text for part in parts if isinstance(part, Text))
+
+
+def _texts(request: ChatRequest) -> tuple[str, ...]:
+    """One for each message."""
+    return tuple("\n".join(part.text for part in turn.parts if isinstance(part, Text)) for turn in request.messages)
 
 
 def _has_result(request: ChatRequest) -> bool:

@@ -87,7 +87,8 @@ class Suite:
 
     `load` raises EvaluationError where the folder has not what it needs. `shots` is the published number of examples, and
     the most there are; `grouped` says what the groups are, where items have some. `runs_programs`: scoring does. `chance`
-    is what guessing scores, where that is known. `listed`: it is meant by the name of its field.
+    is what guessing scores, where that is known. `listed`: it is meant by the name of its field. `generated`: it needs no
+    data. `answer` gives a right one, of a suite whose items hold them.
     """
 
     name: str
@@ -104,6 +105,8 @@ class Suite:
     runs_programs: bool = False
     chance: float | None = None
     listed: bool = True
+    generated: bool = False
+    answer: Callable[[Item], str] | None = None
 
 
 def shots_of(most: int, options: Options) -> int:

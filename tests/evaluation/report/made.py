@@ -56,6 +56,7 @@ def run(model: str, suite: str, items: int, temperature: float = 0.0) -> Run:
         version="0.1.0",
         seconds=12.5,
         chance=guess,
+        engine=f"llamacpp {model}.gguf" if model.startswith("house") else "",
         sandbox={"network": "namespace"} if suite == "humaneval" else {},
     )
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from outcrop.evaluation.report.published import NOT_MEASURED, PUBLISHED, Published, beside
-from outcrop.evaluation.report.tables import all_tables, by_group, overview, pairs
+from outcrop.evaluation.report.tables import all_tables, by_group, overview, pairs, settings
 from outcrop.evaluation.report.text import escaped, markdown
 from outcrop.evaluation.results import Results, scores
 from outcrop.evaluation.suites import SUITES
@@ -35,6 +35,13 @@ def test_markdown_has_a_table_for_each() -> None:
     assert "The server answered 503." in text
     assert "MMLU: 5-shot, no chain of thought." in text
     assert "network: namespace" in text
+
+
+def test_the_settings_say_what_answered() -> None:
+    table = settings(made(items=2))
+    assert table.columns[-1] == "Answered by"
+    assert [row[-1] for row in table.rows[:2]] == ["llamacpp house (local, llama.cpp).gguf", "–"]
+    assert all(len(row) == len(table.columns) for row in table.rows)
 
 
 def test_a_name_with_markup_stays_a_name() -> None:

@@ -153,11 +153,13 @@ def settings(results: Results) -> Table:
         (
             run.title, run.model, str(run.items), str(run.samples), f"{run.temperature:g}", _or_none(run.top_p),
             str(run.seed), _or_none(run.max_tokens), _or_none(run.shots), run.at[:16].replace("T", " "), run.version,
+            run.engine or NONE,
         )
         for run in results.runs
     ]  # fmt: skip
     columns = (
         "Suite", "Model", "Items", "Samples", "Temperature", "Top p", "Seed", "Max tokens", "Shots", "Asked at (UTC)", "Outcrop",
+        "Answered by",
     )  # fmt: skip
     return Table("settings", "How the models were asked", columns, rows, protocols(results), frozenset(range(2, 9)))
 

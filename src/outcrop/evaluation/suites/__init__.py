@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from outcrop.evaluation.item import EvaluationError, Suite
 from outcrop.evaluation.suites.gpqa import GPQA
 from outcrop.evaluation.suites.gsm8k import GSM8K
+from outcrop.evaluation.suites.house import HOUSE
 from outcrop.evaluation.suites.humaneval import HUMANEVAL
 from outcrop.evaluation.suites.ifeval import IFEVAL
 from outcrop.evaluation.suites.mbpp import MBPP
@@ -15,7 +16,7 @@ from outcrop.evaluation.suites.mmlu import MMLU
 from outcrop.evaluation.suites.mmlu_pro import MMLU_PRO
 
 SUITES: Mapping[str, Suite] = {
-    suite.name: suite for suite in (MMLU, MMLU_PRO, *GPQA, GSM8K, MGSM, HUMANEVAL, MBPP, IFEVAL)
+    suite.name: suite for suite in (MMLU, MMLU_PRO, *GPQA, GSM8K, MGSM, HUMANEVAL, MBPP, IFEVAL, HOUSE)
 }
 
 
