@@ -45,11 +45,11 @@ class Answers:
             return None
         return msgspec.json.decode(opened(self._database.seals, row["answer"], self._place(key)), type=Said)
 
-    def keep(self, key: str, said: Said, now: datetime) -> None:
-        """Unless the account has decided that nothing is kept."""
+    def keep(self, key: str, said: Said, now: datetime) -> bool:
+        """False where the account has decided that nothing is kept."""
         with self._database.transaction() as transaction:
             if modes.keeps_nothing(transaction, self._account, self._region):
-                return
+                return False
             transaction.execute(
                 "INSERT INTO evaluation_answers (account_id, region, key, job_id, answer, given_at) VALUES (?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT (account_id, region, key) DO NOTHING",
@@ -60,6 +60,7 @@ class Answers:
                 sealed(transaction, self._account, self._region, msgspec.json.encode(said).decode(), self._place(key)),
                 at(now),
             )
+        return True
 
     def _place(self, key: str) -> str:
         """Of a sealed text, as `encryption.rewrap` knows it."""

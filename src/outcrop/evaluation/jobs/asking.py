@@ -58,10 +58,13 @@ class Gate:
 
 @dataclass(slots=True)
 class Usage:
-    """Of one model in one attempt at a job: questions answered now, known before, failed; tokens of those answered now."""
+    """Of one model in one attempt at a job: questions answered now, those of them that are kept, known before, failed;
+    tokens of those answered now.
+    """
 
     model: str
     answered: int = 0
+    kept: int = 0
     known: int = 0
     failed: int = 0
     input_tokens: int = 0
@@ -115,7 +118,7 @@ class Asking:
                     return Said("", failure=f"{problem.code}: {problem.message}")
             said = Said(_text(answer.body), answer.input_tokens, answer.output_tokens)
             self.usage.count(said)
-            await aside(self._answers.keep, key, said, self._parts.clock())
+            self.usage.kept += await aside(self._answers.keep, key, said, self._parts.clock())
             return said
 
     def _body(self, question: Question) -> dict[str, Any]:

@@ -53,6 +53,11 @@ class Evaluating:
     async def close(self) -> None:
         await self._toxic.close()
 
+    @property
+    def kept(self) -> int:
+        """Answers that another attempt need not ask for."""
+        return sum(one.usage.kept for one in self._asked.values())
+
     def usage(self) -> list[dict[str, Any]]:
         """What each model was asked in this attempt, the judges too."""
         return [

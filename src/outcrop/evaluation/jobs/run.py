@@ -167,10 +167,13 @@ class _Run:
         self, evaluating: Evaluating, work: Coroutine[Any, Any, list[list[Scored]]]
     ) -> list[list[Scored]]:
         """Says how far it is while it works."""
+        before = int(self._state.get("kept", 0))
         task = asyncio.create_task(work)
         try:
             while not task.done():
                 await asyncio.wait({task}, timeout=CHECKPOINT_SECONDS)
+                # It has got further, and is not ended for its crashes, if answers were kept.
+                self._state = {**self._state, "kept": before + evaluating.kept}
                 await self._attempt.checkpoint(self._state, evaluating.done, evaluating.total)
             return await task
         finally:

@@ -81,6 +81,9 @@ class Human:
                         return await self._finished(name)
                     except Problems as problem:
                         await self._refuse(name, problem, seen)
+            if self._attempt.state.get("attempt") != self._attempt.number:
+                # Servers that die in the weeks of waiting are no crashes of the job: it has looked and goes on waiting.
+                await self._attempt.checkpoint({**self._attempt.state, "attempt": self._attempt.number})
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _finished(self, name: str) -> Outcome:
