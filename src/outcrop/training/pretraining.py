@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from outcrop.training.customizing import base as bases
 from outcrop.training.data import GeneratedSource
 from outcrop.training.model import Decoder, ModelConfig, compile_layers, device
 from outcrop.training.progress import Metrics, Progress
-from outcrop.training.recipe import Recipe, TrainPart
+from outcrop.training.recipe import Recipe, TrainPart, model_file
 from outcrop.training.tokenizer import Template
 
 METRICS = "step_wise_training_metrics.csv"
@@ -29,7 +28,7 @@ def train(
     torch.manual_seed(settings.seed)
     model = Decoder(config_of(recipe))
     if recipe.start is not None:
-        model.load_state_dict(growing.grown(bases.load(starting(recipe.start)), model.config))
+        model.load_state_dict(growing.grown(bases.load(model_file(recipe.start)), model.config))
     model.to(where)
     if settings.compile:
         compile_layers(model)
@@ -53,12 +52,6 @@ def train(
         checkpoint_seconds=settings.checkpoint_seconds,
     )
     return model, loop.run(job, out, [Metrics(out / METRICS, "training")], report)
-
-
-def starting(name: str) -> Path:
-    """The file of a shipped model, or of any."""
-    shipped = Path(str(resources.files("outcrop"))) / "house" / name / f"{name}.gguf"
-    return shipped if shipped.exists() else Path(name)
 
 
 def rate(train: TrainPart, tokens: int) -> float:

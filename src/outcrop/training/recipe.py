@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -52,6 +53,7 @@ class TrainPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`start`: the GGUF file of a model to go on from, of the same widths and at most as many layers, `tokenizer.json` beside it;
     or the name of a shipped one. `shares`: how often families of examples are drawn, where not as often as they usually are.
+    `compared_with`: GGUF files or shipped models, predecessors or of another size, that the model card sets beside this one.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: ModelPart = ModelPart()
     start: str | None = None
     shares: dict[str, float] = {}
+    compared_with: list[str] = []
     tokenizer_examples: int = 30000
     held_out: int = 100
 
@@ -77,6 +80,12 @@ def load(path: Path) -> Recipe:
     return recipe
 
 
+def model_file(name: str) -> Path:
+    """The GGUF file of a shipped model, or of any."""
+    shipped = Path(str(resources.files("outcrop"))) / "house" / name / f"{name}.gguf"
+    return shipped if shipped.exists() else Path(name)
+
+
 def _check(path: Path, recipe: Recipe) -> None:
     model, train = recipe.model, recipe.train
     if model.hidden_size % model.heads or (model.hidden_size // model.heads) % 2:
@@ -89,6 +98,11 @@ def _check(path: Path, recipe: Recipe) -> None:
         raise RecipeError(f"{path}: shares names {unknown[0]}, which is no family. There are {', '.join(FAMILIES)}.")
     if any(share < 0 for share in recipe.shares.values()):
         raise RecipeError(f"{path}: shares must not be negative.")
+    if missing := [name for name in recipe.compared_with if not model_file(name).is_file()]:
+        raise RecipeError(f"{path}: compared_with names {missing[0]}, which is neither a shipped model nor a file.")
+    names = [recipe.name, *(model_file(name).stem for name in recipe.compared_with)]
+    if len(set(names)) < len(names):
+        raise RecipeError(f"{path}: compared_with names two models of one name, or this one.")
     if model.vocab_size < 300:
         raise RecipeError(f"{path}: model.vocab_size must be at least 300: 256 bytes and the special tokens.")
     if train.tokens < train.tokens_per_step or train.tokens_per_step < train.tokens_per_batch:

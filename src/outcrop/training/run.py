@@ -14,7 +14,7 @@ from outcrop.training.generators import training_example
 from outcrop.training.model import Decoder
 from outcrop.training.progress import Metrics
 from outcrop.training.progress import Progress as Done
-from outcrop.training.recipe import Recipe, RecipeError, load
+from outcrop.training.recipe import Recipe, RecipeError, load, model_file
 from outcrop.training.tokenizer import Template
 from outcrop.training.tokenizer import train as train_tokenizer
 
@@ -79,7 +79,7 @@ def _tokenizer(recipe: Recipe, out: Path) -> Tokenizer:
         return Tokenizer.from_file(str(path))
     if recipe.start is not None:
         # Its weights know these tokens and no others.
-        shutil.copy(pretraining.starting(recipe.start).with_name("tokenizer.json"), path)
+        shutil.copy(model_file(recipe.start).with_name("tokenizer.json"), path)
         return Tokenizer.from_file(str(path))
     random, template = Random(f"tokenizer/{recipe.train.seed}"), Template()
     examples = (training_example(random) for _ in range(recipe.tokenizer_examples))
