@@ -125,7 +125,7 @@ from torch.testing._internal.distributed import fake_pg
 from outcrop.training import parallel
 from tests.training.neuron import device
 kept = device.register()
-dist.Backend.register_backend("neuron", lambda *_: fake_pg.FakeProcessGroup(0, 1), devices=["neuron"])
+dist.Backend.register_backend("neuron", fake_pg._create_fake_pg, extended_api=True, devices=["neuron"])
 with parallel.world():
     print(dist.get_backend(), parallel.size())
 """
