@@ -84,6 +84,7 @@ def _dots(place: int, name: str, scores: Sequence[Score], categories: Sequence[s
         hovertemplate="%{x:.1f} % [%{customdata[0]:.1f}, %{customdata[1]:.1f}] of %{customdata[2]} items"
         "<extra>%{fullData.name}</extra>",
         mode="markers",
+        cliponaxis=False,
         orientation="h",
         offsetgroup=str(place),
         name=_text(name),
