@@ -154,7 +154,7 @@ class EngineSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     prewarm: bool = False
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = {}
-    accelerator: Literal["cpu", "cuda", "neuron"] = "cpu"
+    accelerator: Literal["cpu", "cuda", "neuron", "inf2"] = "cpu"
     projector: str | None = None
     python: str | None = None
     images: bool = False
@@ -362,16 +362,21 @@ class CustomizationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """Customization jobs, whose trainers this server starts.
 
     `at_once`: how many train at a time; 0 leaves them to other servers. `threads` of each trainer; 0 is all cores that are
-    free. `checkpoint_seconds`: how much a killed server's training may lose.
+    free. `checkpoint_seconds`: how much a killed server's training may lose. `graders`: name of a reward function → the
+    address that its event is sent to; `judge`: the model behind the reward function `outcrop-judge`.
     """
 
     at_once: int = 1
     threads: int = 0
     checkpoint_seconds: float = 30.0
+    graders: dict[str, str] = {}
+    judge: str | None = None
 
     def __post_init__(self) -> None:
         if self.at_once < 0 or self.threads < 0 or self.checkpoint_seconds <= 0:
             raise ValueError("at_once and threads are 0 or more, checkpoint_seconds more than 0")
+        if any(not url.startswith(("http://", "https://")) for url in self.graders.values()):
+            raise ValueError("graders are addresses that begin with http:// or https://")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

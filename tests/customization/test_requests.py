@@ -90,13 +90,15 @@ def test_refused_at_once(customizing: Customizing, training: str, changes: dict[
     ],
 )  # fmt: skip
 def test_defaults_of_each_family(base: str, given: dict[str, str], validated: bool, wanted: dict[str, str]) -> None:
-    found = hyperparameters.of(base, given, validated=validated)
+    found = hyperparameters.of(base, given, "fine-tuning", validated=validated)
     assert {name: value for name, value in found.items() if not name.startswith("outcrop.")} == wanted
     assert hyperparameters.trainers(found).epochs == int(wanted["epochCount"])
 
 
 def test_a_multiplier_multiplies_a_rate() -> None:
-    found = hyperparameters.of("anthropic.claude-3-haiku", {"learningRateMultiplier": "0.5"}, validated=False)
+    found = hyperparameters.of(
+        "anthropic.claude-3-haiku", {"learningRateMultiplier": "0.5"}, "fine-tuning", validated=False
+    )
     trainers = hyperparameters.trainers(found)
     assert trainers.learning_rate == pytest.approx(5e-5)
     assert trainers.early_stopping_patience is None
@@ -115,7 +117,7 @@ def test_a_multiplier_multiplies_a_rate() -> None:
 )
 def test_ranges_of_each_family(base: str, name: str, value: str) -> None:
     with pytest.raises(ValidationException):
-        hyperparameters.of(base, {name: value}, validated=True)
+        hyperparameters.of(base, {name: value}, "fine-tuning", validated=True)
 
 
 def test_models_say_what_can_be_made_of_them(customizing: Customizing) -> None:
@@ -123,8 +125,8 @@ def test_models_say_what_can_be_made_of_them(customizing: Customizing) -> None:
         details = customizing.bedrock.get_foundation_model(modelIdentifier=model)["modelDetails"]
         return list(details["customizationsSupported"])
 
-    assert supported(HOUSE_MODEL) == ["FINE_TUNING", "CONTINUED_PRE_TRAINING"]
-    assert supported("meta.llama3-2-1b-instruct-v1:0") == ["FINE_TUNING", "CONTINUED_PRE_TRAINING"]
+    assert supported(HOUSE_MODEL) == ["FINE_TUNING", "CONTINUED_PRE_TRAINING", "DISTILLATION"]
+    assert supported("meta.llama3-2-1b-instruct-v1:0") == ["FINE_TUNING", "CONTINUED_PRE_TRAINING", "DISTILLATION"]
     assert supported("test.scripted-v1:0") == []
     listed = customizing.bedrock.list_foundation_models(byCustomizationType="FINE_TUNING")["modelSummaries"]
     assert HOUSE_MODEL in {model["modelId"] for model in listed}

@@ -29,12 +29,13 @@ def check(ctx: Context, request: Mapping[str, Any]) -> None:
     if ("s3Uri" in training) == ("invocationLogsConfig" in training):
         raise ValidationException("trainingDataConfig needs an s3Uri or an invocationLogsConfig, and not both.")
     if "invocationLogsConfig" in training:
-        logs.check(training["invocationLogsConfig"])
+        logs.check(training["invocationLogsConfig"], taught=request.get("customizationType") == "DISTILLATION")
     validators = _validators(request)
     if len(validators) > MOST_VALIDATORS:
         raise ValidationException(f"validationDataConfig can have {MOST_VALIDATORS} validators at most.")
-    if request.get("customizationType") == "CONTINUED_PRE_TRAINING" and "invocationLogsConfig" in training:
-        raise ValidationException("Invocation logs hold prompts and answers; continued pre-training needs an s3Uri.")
+    alone = request.get("customizationType") in ("CONTINUED_PRE_TRAINING", "REINFORCEMENT_FINE_TUNING")
+    if alone and "invocationLogsConfig" in training:
+        raise ValidationException("Invocation logs hold prompts and answers; this customization type needs an s3Uri.")
     for uri in (source(training), *validators, request["outputDataConfig"]["s3Uri"]):
         try:
             parse(uri)

@@ -62,7 +62,7 @@ def trainers(name: str) -> Grader:
 class Graders:
     """`judge` asks the judge's model."""
 
-    def __init__(self, name: str, settings: CustomizationSettings, judge: Teach) -> None:
+    def __init__(self, name: str, settings: CustomizationSettings, judge: Teach | None) -> None:
         self._name = name
         self._url = settings.graders.get(name)
         self._judge = judge
@@ -90,6 +90,7 @@ class Graders:
             reference=record.get("reference_answer", "none is given"),
             answer=sample["answer"],
         )
+        assert self._judge is not None, "a function without an address is the judge"
         async with places:
             try:
                 said = await self._judge({"messages": [{"role": "user", "content": [{"text": asked}]}]})

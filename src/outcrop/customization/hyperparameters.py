@@ -14,9 +14,13 @@ from typing import Literal
 
 from outcrop.errors import ValidationException
 from outcrop.models.identifiers import without_geography
-from outcrop.training.customizing.spec import Hyperparameters
+from outcrop.training.customizing.spec import Hyperparameters, Kind
 
 METHOD, RANK, ALPHA, SEED = "outcrop.method", "outcrop.rank", "outcrop.alpha", "outcrop.seed"
+# What fine-tuning goes by: answers to learn, or pairs of which one is preferred.
+OBJECTIVE, BETA = "outcrop.objective", "outcrop.beta"
+# Whether a distillation's student sees the teacher's odds of each token.
+ODDS = "outcrop.teacherOdds"
 # What `learningRateMultiplier`, which some families have instead of a rate, multiplies.
 MULTIPLIED_RATE = 1e-4
 
@@ -126,30 +130,40 @@ _OURS = (
     Parameter(SEED, "1", 0, 2**31 - 1),
 )
 METHODS: tuple[Literal["lora"], Literal["full"]] = ("lora", "full")
+_WORDS: Mapping[str, Sequence[str]] = {METHOD: METHODS, OBJECTIVE: ("answers", "preference"), ODDS: ("false", "true")}
+# Further ones of some kinds of training.
+_OF_KIND: Mapping[Kind, Sequence[str]] = {
+    "fine-tuning": (METHOD, OBJECTIVE),
+    "preference": (METHOD, OBJECTIVE),
+    "distillation": (METHOD, ODDS),
+}
+_BETA = _real(BETA, "0.1", 0.001, 10)
 
 
-def of(base: str, given: Mapping[str, str], *, validated: bool) -> dict[str, str]:
+def of(base: str, given: Mapping[str, str], kind: Kind, *, validated: bool) -> dict[str, str]:
     """All that are in force for a base model of this id, as texts. `validated`: there is data to validate with.
 
     ValidationException for one that is not known, or out of its range.
     """
-    parameters = {parameter.name: parameter for parameter in (*_family(base), *_OURS)}
-    unknown = sorted(given.keys() - parameters.keys() - {METHOD})
+    beta = (_BETA,) if kind == "preference" else ()
+    parameters = {parameter.name: parameter for parameter in (*_family(base), *_OURS, *beta)}
+    words = {name: _WORDS[name] for name in _OF_KIND.get(kind, (METHOD,))}
+    unknown = sorted(given.keys() - parameters.keys() - words.keys())
     if unknown:
         raise ValidationException(
             f"The hyperparameters {', '.join(unknown)} are not known for the model {base}. It has "
-            f"{', '.join([*parameters, METHOD])}."
+            f"{', '.join([*parameters, *words])}."
         )
-    if given.get(METHOD, METHODS[0]) not in METHODS:
-        raise ValidationException(f"The hyperparameter {METHOD} must be one of {', '.join(METHODS)}.")
     for name, text in given.items():
-        if name != METHOD:
+        if name not in words:
             parameters[name].check(text)
+        elif text not in words[name]:
+            raise ValidationException(f"The hyperparameter {name} must be one of {', '.join(words[name])}.")
     _check_early_stopping(given, parameters, validated)
     found = {name: given.get(name, parameter.default) for name, parameter in parameters.items()}
     if not validated:
         found = {name: value for name, value in found.items() if not name.startswith("earlyStopping") or name in given}
-    found[METHOD] = given.get(METHOD, METHODS[0])
+    found.update({name: given.get(name, allowed[0]) for name, allowed in words.items()})
     if found[METHOD] == "full":
         found = {name: value for name, value in found.items() if name not in (RANK, ALPHA) or name in given}
     return {name: value for name, value in found.items() if value is not None}

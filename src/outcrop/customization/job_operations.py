@@ -62,8 +62,10 @@ def create_model_customization_job(
         # What it is by its name was not known to whoever checked the caller's rights.
         ctx.require("bedrock:CreateModelCustomizationJob", base.arn)
     data.check(ctx, request)
-    chosen = hyperparameters.of(base.name, request.get("hyperParameters", {}), validated=data.is_validated(request))
-    methods.check(method, base, chosen)
+    chosen = hyperparameters.of(
+        base.name, request.get("hyperParameters", {}), method, validated=data.is_validated(request)
+    )
+    methods.check(ctx, method, request, base, chosen)
     tags.check(request.get("jobTags", []))
     tags.check(request.get("customModelTags", []))
     body = {

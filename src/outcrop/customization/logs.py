@@ -15,14 +15,15 @@ MOST_FILTERS = 16
 SCHEMA = "bedrock-conversation-2024"
 
 
-def check(config: Mapping[str, Any]) -> None:
+def check(config: Mapping[str, Any], *, taught: bool = False) -> None:
+    """`taught`: a teacher answers, so that prompts are enough."""
     filters = config.get("requestMetadataFilters", {})
     if len(filters) > 1:
         raise ValidationException("requestMetadataFilters takes one of equals, notEquals, andAll and orAll.")
     for name in ("andAll", "orAll"):
         if len(filters.get(name, [])) > MOST_FILTERS:
             raise ValidationException(f"{name} takes {MOST_FILTERS} filters at most.")
-    if not config.get("usePromptResponse", False):
+    if not taught and not config.get("usePromptResponse", False):
         raise ValidationException(
             "usePromptResponse must be true: models are fine-tuned on the prompts of the logs and the answers to them."
         )
@@ -43,6 +44,8 @@ def records(body: bytes, uri: str, config: Mapping[str, Any]) -> Iterator[bytes]
         ):
             record = _record(entry)
             if record is not None:
+                if not config.get("usePromptResponse", False):
+                    record["messages"].pop()
                 yield orjson.dumps(record) + b"\n"
 
 

@@ -8,7 +8,7 @@ from outcrop.batch.refused import told
 from outcrop.batch.rights import PUT, Rights
 from outcrop.objects.errors import ObjectsError
 from outcrop.objects.objects import Objects
-from outcrop.training.customizing.spec import LOSS_PLOT, TRAINING_METRICS, VALIDATION_METRICS
+from outcrop.training.customizing.spec import LOSS_PLOT, REWARD_METRICS, TRAINING_METRICS, VALIDATION_METRICS
 
 # Where each file of the trainer's output goes, below the folder of the job.
 PLACES = {
@@ -17,6 +17,7 @@ PLACES = {
         f"validation_artifacts/post_fine_tuning_validation/validation/{VALIDATION_METRICS}",
         "text/csv",
     ),
+    REWARD_METRICS: (f"training_artifacts/{REWARD_METRICS}", "text/csv"),
     LOSS_PLOT: (f"training_artifacts/{LOSS_PLOT}", "image/svg+xml"),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +18,12 @@ from outcrop.batch.refused import Refused, Stopped, told
 from outcrop.batch.rights import Rights
 from outcrop.batch.submitted import submitted
 from outcrop.context import Parts
-from outcrop.customization import folders, methods, trainer
+from outcrop.customization import folders, graders, methods, teaching, trainer
+from outcrop.customization.asking import Model
 from outcrop.customization.bases import Base, Bases
 from outcrop.customization.data import Data
-from outcrop.customization.hyperparameters import METHOD, SEED, trainers
+from outcrop.customization.graders import Graders
+from outcrop.customization.hyperparameters import METHOD, ODDS, SEED, trainers
 from outcrop.customization.output import deliver_output
 from outcrop.customization.submitted import arn_of, moved
 from outcrop.encryption import working
@@ -33,6 +35,7 @@ from outcrop.store.database import Transaction
 from outcrop.tags import tags
 from outcrop.training.customizing.spec import Spec
 
+TOLD_EVERY, JUDGED_TOKENS = 100, 8
 TIDY_SECONDS, TIDY_TRIES = 0.5, 120
 
 logger = logging.getLogger("outcrop.customization")
@@ -81,6 +84,7 @@ class _Run:
         self._folder = folders.of_job(self._home, attempt.job.id)
         self._state: dict[str, Any] = attempt.state or {}
         self._far: tuple[float, float | None, Mapping[str, float | None]] | None = None
+        self._grading: Graders | None = None
 
     async def whole(self) -> Outcome:
         spec = await self._prepared()
@@ -121,13 +125,16 @@ class _Run:
             self._objects, rights, self._given, self._folder / "data", lambda: self._attempt.stopping, self._files_key
         )
         training, validation = await asyncio.to_thread(data.bring, percentage)
+        kind = methods.chosen(self._given)
+        if kind == "distillation":
+            await self._teach([*training, *validation])
         settings = self._parts.settings.customization
-        spec = Spec(
+        plain = Spec(
             base=str(base.weights),
             training=[str(one) for one in training],
             validation=[str(one) for one in validation],
             out=str(self._out),
-            kind=methods.chosen(self._given),
+            kind=kind,
             method=chosen[METHOD],
             # Not the name itself, which may be that of another folder of the trainer's.
             name=f"custom-{self._given['customModelName']}",
@@ -138,11 +145,42 @@ class _Run:
             checkpoint_seconds=settings.checkpoint_seconds,
             hyperparameters=trainers(chosen),
         )
+        spec = methods.told(
+            plain, self._given, chosen, settings, await asyncio.to_thread(self._teachers_weights, chosen)
+        )
         beside = path.with_suffix(".new")
         beside.write_bytes(msgspec.json.encode(spec))
         beside.replace(path)
         self._attempt.log(f"{len(training)} files of training data, {len(validation)} of validation data")
         return path
+
+    async def _teach(self, files: list[Path]) -> None:
+        """Refused if the teacher cannot answer; Stopped."""
+        teacher = self._given["customizationConfig"]["distillationConfig"]["teacherModelConfig"]
+        asked = Model(
+            self._parts, self._job, teacher["teacherModelIdentifier"], teacher.get("maxResponseLengthForInference")
+        )
+        self._attempt.log(f"{teacher['teacherModelIdentifier']} answers what has no answer")
+        count = 0
+
+        def told(_: int) -> None:
+            nonlocal count
+            count += 1
+            if self._attempt.stopping:
+                raise Stopped
+            if count % TOLD_EVERY == 0:
+                self._attempt.log(f"{count} answers of the teacher")
+
+        try:
+            await teaching.answered(files, self._files_key, asked.answer, asked.at_once, told)
+        except* (Refused, Stopped) as problems:
+            raise problems.exceptions[0] from None
+
+    def _teachers_weights(self, chosen: Mapping[str, str]) -> Path | None:
+        if chosen.get(ODDS) != "true":
+            return None
+        bases = Bases(self._parts.database, self._parts.catalogue, self._home)
+        return bases.find(self._job.account, self._job.region, methods.teacher_of(self._given)).weights
 
     def _base(self) -> Base:
         bases = Bases(self._parts.database, self._parts.catalogue, self._home)
@@ -156,8 +194,9 @@ class _Run:
         watched = asyncio.create_task(self._until_stopped())
         try:
             async with aclosing(self._follow(spec, log, self._files_key)) as said:
+                reply: Mapping[str, Any] | None = None
                 while True:
-                    next_ = asyncio.ensure_future(anext(said, None))
+                    next_ = asyncio.ensure_future(_after(said, reply))
                     await asyncio.wait({next_, watched}, return_when=asyncio.FIRST_COMPLETED)
                     if watched.done():
                         next_.cancel()
@@ -166,10 +205,20 @@ class _Run:
                     message = next_.result()
                     if message is None:
                         raise trainer.TrainerCrashed("the trainer said nothing of how it ended")
+                    reply = await self._graded(message) if message["type"] == "grade" else None
                     if (result := await self._heard(message)) is not None:
                         return result
         finally:
             watched.cancel()
+
+    async def _graded(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the trainer is told of the answers that it asks about."""
+        settings = self._parts.settings.customization
+        name = graders.named(methods.function_of(self._given), settings)
+        if self._grading is None:
+            judge = Model(self._parts, self._job, settings.judge, JUDGED_TOKENS) if settings.judge else None
+            self._grading = Graders(name, settings, None if judge is None else judge.answer)
+        return {"id": message["id"], "rewards": await self._grading.rewards(message["samples"])}
 
     async def _until_stopped(self) -> None:
         while not self._attempt.stopping:
@@ -189,6 +238,8 @@ class _Run:
                 self._attempt.progress(*self._far)
             case "validation":
                 self._attempt.log(f"step {message['step']}: validation loss {message['loss']:.4f}")
+            case "reward":
+                self._attempt.log(f"step {message['step']}: reward {message['reward']:.3f}")
             case "line":
                 self._attempt.log(str(message["text"]))
             case "invalid":
@@ -224,6 +275,16 @@ class _Run:
         adapted = bool(result.get("adapter_gguf")) and not result.get("folder")
         file = "adapter.gguf" if adapted else "model.gguf" if result.get("model_gguf") else "model"
         return {"model_arn": arn, "serving": "adapter" if adapted else "own", "file": file}
+
+
+async def _after(
+    said: AsyncGenerator[Mapping[str, Any], Mapping[str, Any] | None], reply: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """What is said next; None at the end."""
+    try:
+        return await said.asend(reply)
+    except StopAsyncIteration:
+        return None
 
 
 def _metrics(result: Mapping[str, Any]) -> dict[str, Any]:

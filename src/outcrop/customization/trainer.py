@@ -27,7 +27,8 @@ TAIL_LINES = 5
 
 
 # Spec, log and the key of the files that the spec names → what is said.
-Follow = Callable[[Path, Path, str | None], AsyncGenerator[Mapping[str, Any], None]]
+# What is sent back is said to the trainer.
+Follow = Callable[[Path, Path, str | None], AsyncGenerator[Mapping[str, Any], Mapping[str, Any] | None]]
 
 
 class TrainerCrashed(Exception):
@@ -40,8 +41,10 @@ class TrainerBusy(Exception):
 
 async def messages(
     spec: Path, log: Path, key: str | None = None, module: str = MODULE
-) -> AsyncGenerator[Mapping[str, Any], None]:
+) -> AsyncGenerator[Mapping[str, Any], Mapping[str, Any] | None]:
     """What the trainer says, up to how it ended: `done`, `invalid` or `failed`. Closing it kills the process.
+
+    What is sent into it (`asend`) is said to the trainer, as the reply to what it just said.
 
     While it lives it holds a lock beside the spec, so that two never write into one folder.
     """
@@ -65,7 +68,10 @@ async def messages(
         async for line in process.stdout:
             if (message := _message(line)) is not None:
                 ended = ended or message["type"] in ("done", "invalid", "failed")
-                yield message
+                reply = yield message
+                if reply is not None and process.stdin is not None:
+                    process.stdin.write(orjson.dumps(reply) + b"\n")
+                    await process.stdin.drain()
         code = await process.wait()
         if not ended:
             raise TrainerCrashed(f"the trainer ended with {code}. {_tail(log)}".strip())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from outcrop.data_retention import modes
 from outcrop.engines.engine import Capabilities, EngineError
-from outcrop.engines.loopback import leaves_this_machine
+from outcrop.engines.loopback import is_loopback, leaves_this_machine
 from outcrop.errors import (
     AccessDeniedException,
     ModelNotReadyException,
@@ -352,6 +352,9 @@ def check_settings(settings: Settings) -> None:
 
 
 def _check_air_gap(settings: Settings) -> None:
+    for name, url in settings.customization.graders.items():
+        if not is_loopback(url):
+            raise SettingsError(f'network is "none", and the grader {name} at {url} would leave this machine.')
     for spec in (one for model in settings.models for one in engines_of(model) or (model,)):
         if leaves_this_machine(spec):
             raise SettingsError(

@@ -11,7 +11,7 @@ from outcrop.errors import ValidationException
 from outcrop.settings import ModelSpec
 
 # What a base model can be made into. The names are Bedrock's.
-TYPES = ("FINE_TUNING", "CONTINUED_PRE_TRAINING")
+TYPES = ("FINE_TUNING", "CONTINUED_PRE_TRAINING", "DISTILLATION")
 # The architecture of GGUF files whose weights the trainer reads back.
 READABLE = "llama"
 

@@ -144,7 +144,7 @@ def _reinforcement(
         )
 
     judged = None if held_out is None else sampled(held_out, spec.validation)
-    rewards = reinforcement.Rewards(Path(spec.out), judged, tell)
+    rewards = reinforcement.Rewards(Path(spec.out), judged, hyper.validate_every, tell)
     before = None if judged is None else rewards.measured(0)
 
     def measures(progress: Progress) -> dict[str, float]:

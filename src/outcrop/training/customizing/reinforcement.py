@@ -174,13 +174,15 @@ def grpo(kl: float) -> Objective:
 
 @dataclass(frozen=True, slots=True)
 class Rewards:
-    """An `after_step`: what the answers of each step were worth, and at each epoch's end those to held-out prompts.
+    """An `after_step`: what the answers of each step were worth; at each epoch's end, and each `every` steps, those to
+    held-out prompts.
 
     In `notes`: `rewards`, the mean of each step, and `held_out_rewards`, with that before training first.
     """
 
     out: Path
     held_out: Sampled | None
+    every: int
     tell: Callable[[dict[str, Any]], None]
 
     def __call__(self, progress: Progress, step: Step) -> Progress:
@@ -191,7 +193,8 @@ class Rewards:
             self._write(progress, mean, float(rewards.std()), length)
         self.tell({"type": "reward", "step": progress.step, "epoch": progress.epoch, "reward": round(mean, 6)})
         notes = {**progress.notes, "rewards": [*progress.notes.get("rewards", []), mean]}
-        if step.ends_epoch and self.held_out is not None:
+        due = step.ends_epoch or (self.every and progress.step % self.every == 0)
+        if due and self.held_out is not None:
             notes["held_out_rewards"] = [*notes.get("held_out_rewards", []), self.measured(progress.step)]
         return replace(progress, notes=notes)
 
