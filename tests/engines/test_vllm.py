@@ -89,10 +89,42 @@ def test_an_interpreter_without_vllm_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("accelerator", "argument"), [("cuda", "--model"), ("cpu", "--enforce-eager"), ("neuron", "--max-num-seqs")]
+    ("accelerator", "arguments", "environment"),
+    [
+        ("cuda", "", {}),
+        ("cpu", "--enforce-eager ", {"VLLM_CPU_KVCACHE_SPACE": "4", "CUDA_VISIBLE_DEVICES": ""}),
+        (
+            "neuron",
+            "--max-num-seqs 4 --max-num-batched-tokens 2048 ",
+            {"VLLM_NEURON_COMPILATION_TIMEOUT": "3600", "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": "3600"},
+        ),
+        (
+            "inf2",
+            "--max-num-seqs 4 --no-enable-prefix-caching --block-size 32 --num-gpu-blocks-override 128 ",
+            {"VLLM_NEURON_FRAMEWORK": "neuronx-distributed-inference"},
+        ),
+    ],
 )
-def test_each_accelerator_has_its_launch(tmp_path: Path, interpreter: Path, accelerator: str, argument: str) -> None:
-    assert argument in engine(tmp_path, interpreter, accelerator=accelerator).arguments(1234)
+def test_each_accelerator_has_its_launch(
+    tmp_path: Path, interpreter: Path, accelerator: str, arguments: str, environment: dict[str, str]
+) -> None:
+    """For Neuron, AWS's own examples. No `--device`: the plug-ins find the hardware. What the operator adds comes last and wins."""
+    vllm = engine(tmp_path, interpreter, accelerator=accelerator, context_tokens=1000)
+    launch = vllm._launch()
+    port = launch.arguments[launch.arguments.index("--port") + 1]
+    assert " ".join(launch.arguments[1:]) == (
+        f"-m vllm.entrypoints.openai.api_server --model {house_path()} --served-model-name a.model-v1:0 "
+        f"--host 127.0.0.1 --port {port} --max-model-len 1000 {arguments}--dtype float32"
+    )
+    given = {name: value for name, value in launch.environment.items() if "OFFLINE" not in name}
+    assert given.pop("VLLM_API_KEY")
+    assert given == {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", **environment}
+    assert launch.seconds == {"cuda": 900, "cpu": 600, "neuron": 3600, "inf2": 3600}[accelerator]
+
+
+def test_on_inf2_the_length_must_be_said(tmp_path: Path, interpreter: Path) -> None:
+    with pytest.raises(EngineError, match="needs context_tokens"):
+        engine(tmp_path, interpreter, accelerator="inf2", context_tokens=None)
 
 
 def test_a_model_without_a_path_or_name_is_refused(tmp_path: Path, interpreter: Path) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import socket
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -23,20 +23,26 @@ from outcrop.engines.openai.http import Http
 from outcrop.engines.supervisor import Launch, Supervisor
 from outcrop.settings import EngineSettings, ModelSpec
 
-# What each accelerator needs besides the model; vLLM finds GPUs by itself.
-_ARGUMENTS = {
+NEURON_SEQUENCES, BLOCK = 4, 32
+
+# What each accelerator needs besides the model; vLLM finds GPUs by itself, and its plug-in for Neuron finds Trainium.
+# Sources: AWS's quick starts for the vLLM Neuron plug-in (Trn2 and Trn3, Neuron 2.32) and for vLLM on NxD Inference
+# (Inf2 and Trn1, frozen at vLLM 0.16 with plug-in 0.5).
+_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "cuda": (),
     "cpu": ("--enforce-eager",),
-    # Each batch shape is compiled: few of them (AWS's quick start for the vLLM Neuron plug-in, Neuron 2.31).
-    "neuron": ("--max-num-seqs", "4"),
+    # A program is compiled for each power of two up to these, so both are kept small.
+    "neuron": ("--max-num-seqs", str(NEURON_SEQUENCES), "--max-num-batched-tokens", "2048"),
+    "inf2": ("--max-num-seqs", str(NEURON_SEQUENCES), "--no-enable-prefix-caching", "--block-size", str(BLOCK)),
 }
-_ENVIRONMENT = {
+_ENVIRONMENT: Mapping[str, Mapping[str, str]] = {
     "cuda": {},
     "cpu": {"VLLM_CPU_KVCACHE_SPACE": "4", "CUDA_VISIBLE_DEVICES": ""},
     "neuron": {"VLLM_NEURON_COMPILATION_TIMEOUT": "3600", "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": "3600"},
+    "inf2": {"VLLM_NEURON_FRAMEWORK": "neuronx-distributed-inference"},
 }
 # Loading and compiling takes minutes, on Neuron up to an hour the first time.
-START_SECONDS = {"cuda": 900.0, "cpu": 600.0, "neuron": 3600.0}
+START_SECONDS = {"cuda": 900.0, "cpu": 600.0, "neuron": 3600.0, "inf2": 3600.0}
 
 
 class Vllm:
@@ -50,6 +56,8 @@ class Vllm:
         self.process = Supervisor(spec.id, self._launch)
         if spec.path is None and spec.model is None:
             raise EngineError(f"The model {spec.id} needs a path (a Hugging Face folder) or a model name for vLLM.")
+        if spec.accelerator == "inf2" and spec.context_tokens is None:
+            raise EngineError(f"The model {spec.id} needs context_tokens: on Inf2 it is compiled for that length.")
 
     @property
     def able(self) -> Capabilities:
@@ -123,7 +131,13 @@ class Vllm:
             given += ["--max-model-len", str(spec.context_tokens)]
         interpreter = spec.python or sys.executable
         module = ["-m", "vllm.entrypoints.openai.api_server"]
-        return [interpreter, *module, *given, *_ARGUMENTS[spec.accelerator], *spec.arguments]
+        return [interpreter, *module, *given, *_ARGUMENTS[spec.accelerator], *self._blocks(), *spec.arguments]
+
+    def _blocks(self) -> list[str]:
+        """With fewer, NxD Inference writes beyond its cache (known issue 2 of the plug-in 0.5)."""
+        if self.spec.accelerator != "inf2" or self.spec.context_tokens is None:
+            return []
+        return ["--num-gpu-blocks-override", str(-(-self.spec.context_tokens // BLOCK) * NEURON_SEQUENCES)]
 
 
 # Nothing is fetched behind the operator's back; `environment` in the settings may say otherwise.

@@ -14,7 +14,7 @@ import jinja2
 from outcrop.training import parallel
 from outcrop.training.customizing import records
 from outcrop.training.customizing.base import Base
-from outcrop.training.customizing.records import Conversation, Pair, Problems, Prompt, Refused, Text
+from outcrop.training.customizing.records import Conversation, InvalidData, Pair, Problems, Prompt, Refused, Text
 from outcrop.training.rows import Rows, RowWriter
 from outcrop.training.tokenizer import Message, TemplateRefusal, Unsteady, encode_example
 
@@ -129,9 +129,17 @@ def prepare(
 
     InvalidData with all problems of all files. What an earlier start made of the same files is used again.
     """
-    if parallel.rank() == 0:
-        _write(base, parse, files, folder, context)
-    parallel.wait()
+
+    def written() -> list[str]:
+        try:
+            _write(base, parse, files, folder, context)
+        except InvalidData as refusal:
+            return refusal.problems
+        return []
+
+    # All processes refuse: one that waited for the first would wait for ever.
+    if problems := parallel.first_ones(written):
+        raise InvalidData(problems)
     return {name: Rows(folder / name) if paths else None for name, paths in files.items()}
 
 
