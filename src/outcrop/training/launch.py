@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,10 @@ Profile = Literal["cpu", "cuda", "neuron"]
 _FOR_EACH_DEVICE = {"cpu": "1", "cuda": "gpu", "neuron": "neuron"}
 # Between Trainium machines collectives go over the Elastic Fabric Adapter (AWS, "Prepare for multi-node execution").
 # The last one is needed by Linux before 5.15 and ignored by later ones.
-_FABRIC = {"FI_PROVIDER": "efa", "FI_EFA_USE_DEVICE_RDMA": "1", "FI_EFA_FORK_SAFE": "1"}
+_FABRIC: Mapping[str, str] = {"FI_PROVIDER": "efa", "FI_EFA_USE_DEVICE_RDMA": "1", "FI_EFA_FORK_SAFE": "1"}
+# In torch 2.13 a machine that comes back is not told where the first process listens, if that is where it was before: its
+# address is published once. Without the shared store it is published at each rendezvous.
+_SEVERAL: Mapping[str, str] = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
 class LaunchError(Exception):
@@ -62,11 +65,12 @@ def launch(profile: Profile, machines: Machines, name: str, module: str, argumen
         assert machines.rendezvous is not None, "checked above"
         # Who holds the rendezvous is said, because several addresses of one machine may look like its own.
         host = "is_host=1" if machines.node_rank == 0 else "is_host=0"
-        command += ["--nnodes", str(machines.nodes), "--node-rank", str(machines.node_rank), "--rdzv-backend", "c10d"]
+        command += ["--nnodes", str(machines.nodes), "--rdzv-backend", "c10d"]
         command += ["--rdzv-endpoint", machines.rendezvous, "--rdzv-id", name, "--rdzv-conf", host]
     command += ["--nproc-per-node", str(machines.processes or _FOR_EACH_DEVICE[profile])]
     command += ["--max-restarts", str(machines.restarts), "-m", module, *arguments]
-    return Launch(command, dict(_FABRIC) if profile == "neuron" and machines.nodes > 1 else {})
+    environment = {**_SEVERAL, **(_FABRIC if profile == "neuron" else {})} if machines.nodes > 1 else {}
+    return Launch(command, environment)
 
 
 def of_spec(profile: Profile, machines: Machines, path: Path, spec: Spec) -> Launch:
