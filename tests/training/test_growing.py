@@ -54,7 +54,7 @@ def test_a_grown_model_computes_the_same(layers: int) -> None:
         assert torch.equal(small(ids), large(ids))
         # What was added is not dead: it learns.
         large.train()
-    large(ids).sum().backward()  # type: ignore[no-untyped-call]  # torch leaves Tensor.backward untyped
+    large(ids).sum().backward()
     assert all(
         weight.grad is not None and weight.grad.abs().sum() > 0
         for n, weight in large.named_parameters()
@@ -62,11 +62,18 @@ def test_a_grown_model_computes_the_same(layers: int) -> None:
     )
 
 
-@pytest.mark.parametrize("change", [{"layers": 5}, {"hidden_size": 512}, {"heads": 4}, {"vocab_size": 4096}])
-def test_only_layers_can_be_added(change: dict[str, int]) -> None:
+def test_only_layers_can_be_added() -> None:
     base = bases.load(HOUSE)
-    with pytest.raises(WeightsError, match="cannot be grown"):
-        grown(base, replace(base.config, **change))
+    config = base.config
+    others = (
+        replace(config, layers=5),
+        replace(config, hidden_size=512),
+        replace(config, heads=4),
+        replace(config, vocab_size=4096),
+    )
+    for other in others:
+        with pytest.raises(WeightsError, match="cannot be grown"):
+            grown(base, other)
 
 
 def test_a_recipe_that_starts_from_a_shipped_model(tmp_path: Path) -> None:

@@ -8,7 +8,13 @@ from outcrop.batch.refused import told
 from outcrop.batch.rights import PUT, Rights
 from outcrop.objects.errors import ObjectsError
 from outcrop.objects.objects import Objects
-from outcrop.training.customizing.spec import LOSS_PLOT, REWARD_METRICS, TRAINING_METRICS, VALIDATION_METRICS
+from outcrop.training.customizing.spec import (
+    LOSS_PLOT,
+    MEASURES,
+    REWARD_METRICS,
+    TRAINING_METRICS,
+    VALIDATION_METRICS,
+)
 
 # Where each file of the trainer's output goes, below the folder of the job.
 PLACES = {
@@ -18,6 +24,7 @@ PLACES = {
         "text/csv",
     ),
     REWARD_METRICS: (f"training_artifacts/{REWARD_METRICS}", "text/csv"),
+    MEASURES: (f"training_artifacts/{MEASURES}", "application/json"),
     LOSS_PLOT: (f"training_artifacts/{LOSS_PLOT}", "image/svg+xml"),
 }
 

@@ -15,6 +15,7 @@ from outcrop.training.customizing.messages import Replies, Tell
 from outcrop.training.customizing.prepared import PARSERS, Parse, parsed
 from outcrop.training.customizing.records import Prompt
 from outcrop.training.customizing.spec import Spec
+from outcrop.training.customizing.validation import mean_loss
 from outcrop.training.lora import LoraLinear
 from outcrop.training.model import Decoder
 from outcrop.training.objectives import Objective, next_token
@@ -80,7 +81,17 @@ def plan(
     if held_out is None:
         return Plan(source, objective)
     again = RowSource(held_out, spec.seed, 1, max(VALIDATED_AT_ONCE, hyper.batch_size), hyper.batch_tokens, width)
-    return Plan(source, objective, lambda: [piece for step in again.steps((0, 0)) for piece in step.pieces])
+
+    def batches() -> list[Batch]:
+        return [piece for step in again.steps((0, 0)) for piece in step.pieces]
+
+    before = mean_loss(model, batches(), bf16=bf16, objective=objective)
+    tell({"type": "line", "text": f"Step 0: validation loss {before:.4f}"})
+
+    def measures(progress: Progress) -> dict[str, float]:
+        return {"held_out_loss_before": before, "held_out_loss": progress.notes["validation_losses"][-1]}
+
+    return Plan(source, objective, batches, None, measures)
 
 
 def _preference(spec: Spec, model: Decoder, training: Rows, held_out: Rows | None, *, bf16: bool) -> Plan:

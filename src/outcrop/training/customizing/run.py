@@ -19,6 +19,7 @@ from outcrop.training.customizing.messages import Replies, Tell, line, phase
 from outcrop.training.customizing.prepared import prepare
 from outcrop.training.customizing.spec import (
     LOSS_PLOT,
+    MEASURES,
     RESULT,
     TRAINING_METRICS,
     VALIDATION_METRICS,
@@ -56,6 +57,7 @@ def customize(spec: Spec, tell: Tell, replies: Replies | None = None) -> Result:
     tell(phase("exporting"))
     result = _export(spec, base, model, trained)
     if parallel.rank() == 0:
+        (out / MEASURES).write_bytes(msgspec.json.format(msgspec.json.encode(result.measures)))
         (out / RESULT).write_bytes(msgspec.json.format(msgspec.json.encode(result)))
     return result
 

@@ -17,6 +17,7 @@ Grader = Literal["exact-match", "json-schema", "unit-tests", "parent"]
 TRAINING_METRICS = "step_wise_training_metrics.csv"
 VALIDATION_METRICS = "validation_metrics.csv"
 REWARD_METRICS = "reward_metrics.csv"
+MEASURES = "measures.json"
 LOSS_PLOT = "loss.svg"
 RESULT = "result.json"
 # How the process ends: done, refused for its data (problems were told), failed (a reason was told).
