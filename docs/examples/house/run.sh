@@ -13,13 +13,16 @@ export OUTCROP_HOME=$work/home OUTCROP_SETTINGS=$here/settings.toml OMP_NUM_THRE
 mkdir -p $work
 
 outcrop evaluate right-answers $work/reference.json
-python -m outcrop.training.generators lists lists arithmetic lists lists strings lists lists ordering --count 4000 \
-  > $work/training.jsonl
+python -m outcrop.training.generators lists --count 2000 > $work/training.jsonl
 
 customized=()
 for base in "$nano_v1" "$small_v1"; do
   name=$(basename "$base" .gguf)
-  sed "s|\"base\": \"[^\"]*\"|\"base\": \"$base\"|; s|house-nano-v1|$name|" $here/customize.json > "$work/$name.json"
+  spec=$(sed "s|\"base\": \"[^\"]*\"|\"base\": \"$base\"|; s|example/house-nano-v1\"|example/$name\"|" $here/customize.json)
+  if [ "$spec" != "$(cat "$work/$name.json" 2> /dev/null)" ] || [ "$base" -nt "$work/$name.json" ]; then
+    rm -rf "${work:?}/$name"
+    echo "$spec" > "$work/$name.json"
+  fi
   outcrop train "$work/$name.json" < /dev/null
   cp -p "$work/$name/model/model.gguf" "$work/$name-lists.gguf"
   customized+=("$work/$name-lists.gguf")
