@@ -58,3 +58,39 @@ def test_the_how_to(server: Server, tmp_path: Path) -> None:
     assert [answer["recordId"] for answer in answers] == [f"r{n}" for n in range(5)]
     texts = {answer["modelOutput"]["output"]["message"]["content"][0]["text"] for answer in answers}
     assert len(texts) == 1
+
+
+def test_a_job_is_looked_at_and_stopped(server: Server, tmp_path: Path) -> None:
+    body = {"messages": [user(QUESTION)], "inferenceConfig": {"maxTokens": 200, "temperature": 0}}
+    records = [{"recordId": f"r{n}", "modelInput": body} for n in range(20_000)]
+    (tmp_path / "many.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    arn = run(
+        server,
+        tmp_path,
+        "aws s3 mb s3://many >&2; aws s3 cp many.jsonl s3://many/in/ >&2\n"
+        "aws bedrock create-model-invocation-job --job-name many --model-invocation-type Converse"
+        " --role-arn arn:aws:iam::123456789012:role/Elsewhere --model-id outcrop.house-nano-v1:0"
+        """ --input-data-config '{"s3InputDataConfig": {"s3Uri": "s3://many/in/"}}'"""
+        """ --output-data-config '{"s3OutputDataConfig": {"s3Uri": "s3://many/out/"}}'"""
+        " --query jobArn --output text",
+    ).strip()
+
+    def got() -> dict[str, object]:
+        told: dict[str, object] = json.loads(
+            run(server, tmp_path, f"aws bedrock get-model-invocation-job --job-identifier {arn} --output json")
+        )
+        return told
+
+    deadline = time.monotonic() + 60
+    while got()["status"] != "InProgress":
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    run(server, tmp_path, f"aws bedrock stop-model-invocation-job --job-identifier {arn}")
+    while (job := got())["status"] != "Stopped":
+        assert job["status"] == "Stopping"
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    assert job["totalRecordCount"] == 20_000
+    run(server, tmp_path, "aws s3 cp --recursive s3://many/out/ .")
+    # What was answered before is kept.
+    assert list(tmp_path.glob("*/manifest.json.out"))
