@@ -36,6 +36,7 @@ from outcrop.engines.pool import Engines
 from outcrop.errors import AwsError, NotBuiltException
 from outcrop.evaluation.jobs import EVALUATION
 from outcrop.evaluation.jobs.run import WAITING, EvaluationRun
+from outcrop.extensions import operations as own_operations
 from outcrop.health import health
 from outcrop.identity import sts
 from outcrop.identity.access import Access
@@ -56,6 +57,8 @@ from outcrop.models.specs import all_specs
 from outcrop.objects.door.door import ObjectsDoor, Told
 from outcrop.objects.door.signatures import Signatures
 from outcrop.objects.places import Places
+from outcrop.pretraining.operations import HANDLERS as PRETRAINING
+from outcrop.pretraining.service import service as pretraining_service
 from outcrop.quotas.quotas import Quotas
 from outcrop.replies import aws_reply, compatible_reply, encoded, error_reply, internal, unavailable
 from outcrop.request import HttpRequest
@@ -161,8 +164,8 @@ class App:
             settings,
         )
         operations = load_services().operations
-        self.router = Router(operations.values())
-        self.handlers = handlers()
+        self.router = Router([*operations.values(), *own_operations().values()])
+        self.handlers = {**handlers(), **PRETRAINING}
         # After the rooms, which register their kinds of jobs.
         self.jobs = JobService(
             database,
@@ -189,6 +192,7 @@ class App:
             clock=self.parts.clock,
         )
         self.customization = customization_service(self.parts)
+        self.pretraining = pretraining_service(self.parts)
         self.compatible = Routes()
         delivery = Delivery(self.parts.objects.of, self.parts.clock)
         self.invocations = Invocations(Configurations(database), delivery)
@@ -352,6 +356,7 @@ class App:
                 self.jobs.start()
                 self.batch.start()
                 self.customization.start()
+                self.pretraining.start()
                 self.evaluation.start()
                 if self.parts.quotas is not None:
                     self.parts.quotas.start()
@@ -360,6 +365,7 @@ class App:
                 await asyncio.to_thread(self.jobs.close)
                 await asyncio.to_thread(self.batch.close)
                 await asyncio.to_thread(self.customization.close)
+                await asyncio.to_thread(self.pretraining.close)
                 await asyncio.to_thread(self.evaluation.close)
                 await self.parts.engines.close()
                 if self.parts.quotas is not None:

@@ -363,7 +363,9 @@ class CustomizationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 
     `at_once`: how many train at a time; 0 leaves them to other servers. `threads` of each trainer; 0 is all cores that are
     free. `checkpoint_seconds`: how much a killed server's training may lose. `graders`: name of a reward function → the
-    address that its event is sent to; `judge`: the model behind the reward function `outcrop-judge`.
+    address that its event is sent to; `judge`: the model behind the reward function `outcrop-judge`. Pretraining jobs, of
+    which as many more train at a time, make no model with more than `largest_pretraining_parameters`, and fail after
+    `longest_pretraining_hours`.
     """
 
     at_once: int = 1
@@ -371,8 +373,12 @@ class CustomizationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     checkpoint_seconds: float = 30.0
     graders: dict[str, str] = {}
     judge: str | None = None
+    largest_pretraining_parameters: int = 50_000_000
+    longest_pretraining_hours: float = 24.0
 
     def __post_init__(self) -> None:
+        if self.largest_pretraining_parameters < 0 or not self.longest_pretraining_hours > 0:
+            raise ValueError("largest_pretraining_parameters is 0 or more, longest_pretraining_hours more than 0")
         if self.at_once < 0 or self.threads < 0 or self.checkpoint_seconds <= 0:
             raise ValueError("at_once and threads are 0 or more, checkpoint_seconds more than 0")
         if any(not url.startswith(("http://", "https://")) for url in self.graders.values()):

@@ -35,6 +35,11 @@ ACTIONS: Mapping[str, str] = {
     "StartAsyncInvoke": INVOKE,
     "InvokeModelWithBidirectionalStream": INVOKE_STREAM,
     "RetrieveAndGenerateStream": "bedrock:RetrieveAndGenerate",
+    # Of operations that are Outcrop's own.
+    **{
+        name: f"outcrop:{name}"
+        for name in ("CreatePretrainingJob", "GetPretrainingJob", "ListPretrainingJobs", "StopPretrainingJob")
+    },
 }
 
 # Operations that run the model in `modelId`: their resources are the model, and the profile or router it is named by.
@@ -83,6 +88,9 @@ _BY_OPERATION: Mapping[str, tuple[str, ...]] = {
     "GetModelCustomizationJob": ("model-customization-job jobIdentifier",),
     "StopModelCustomizationJob": ("model-customization-job jobIdentifier",),
     "GetModelImportJob": ("model-import-job jobIdentifier",),
+    "CreatePretrainingJob": ("pretraining-job *",),
+    "GetPretrainingJob": ("pretraining-job jobIdentifier",),
+    "StopPretrainingJob": ("pretraining-job jobIdentifier",),
     "GetModelInvocationJob": ("model-invocation-job jobIdentifier",),
     "StopModelInvocationJob": ("model-invocation-job jobIdentifier",),
     "CreateModelCustomizationJob": ("custom-model *", "model-customization-job *"),
@@ -157,6 +165,7 @@ _MADE: Mapping[str, str] = {
     "CreateModelCustomizationJob": "model-customization-job",
     "CreateModelImportJob": "model-import-job",
     "CreateModelInvocationJob": "model-invocation-job",
+    "CreatePretrainingJob": "pretraining-job",
     "CreatePrompt": "prompt",
     "CreatePromptRouter": "prompt-router",
     "CreatePromptVersion": "prompt",

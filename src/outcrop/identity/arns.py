@@ -36,6 +36,8 @@ FORMS: Mapping[str, str] = {
     "provisioned-model": "provisioned-model/{id12}",
     "model-customization-job": "model-customization-job/{model}/{id12}",
     "model-import-job": "model-import-job/{id12}",
+    # Of Outcrop's own operations; AWS has none.
+    "pretraining-job": "pretraining-job/{id12}",
     "model-copy-job": "model-copy-job/{id12}",
     "model-invocation-job": "model-invocation-job/{id12}",
     "evaluation-job": "evaluation-job/{id12}",

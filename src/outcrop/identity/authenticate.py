@@ -31,7 +31,7 @@ AUTHORITY = ":authority"
 REGION = re.compile(r"[a-z0-9-]{1,40}")
 # Short-term keys whose signature is remembered: reckoning it takes longer than all else that identity does.
 PROVEN = 4096
-BEARER_SERVICES = frozenset({"bedrock", "bedrock-runtime"})
+BEARER_SERVICES = frozenset({"bedrock", "bedrock-runtime", "outcrop"})
 
 
 class Authenticator:

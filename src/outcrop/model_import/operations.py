@@ -140,18 +140,21 @@ def list_model_import_jobs(ctx: Context, request: ListModelImportJobsRequest) ->
 @bedrock
 def get_imported_model(ctx: Context, request: GetImportedModelRequest) -> GetImportedModelResponse:
     model = _model(ctx, request["modelIdentifier"])
-    return {
+    response: GetImportedModelResponse = {
         "modelArn": model.arn,
         "modelName": model.name,
         "jobName": model.details["jobName"],
         "jobArn": model.details["jobArn"],
-        "modelDataSource": model.details["modelDataSource"],
         "creationTime": model.created_at,
         "modelArchitecture": model.details["modelArchitecture"],
         "instructSupported": model.details["instructSupported"],
         # One copy runs here, whatever its size.
         "customModelUnits": {"customModelUnitsPerModelCopy": 1, "customModelUnitsVersion": "v1.0"},
     }
+    # One that was pretrained here came from nowhere.
+    if "modelDataSource" in model.details:
+        response["modelDataSource"] = model.details["modelDataSource"]
+    return response
 
 
 @bedrock

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -67,37 +69,73 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     held_out: int = 100
 
 
+# No path, and no name of a file that has a meaning of its own.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_LARGEST_SEED = 2**63 - 1
+
+
 def load(path: Path) -> Recipe:
     try:
-        recipe = msgspec.convert(tomllib.loads(path.read_text("utf-8")), Recipe)
+        text = path.read_text("utf-8")
     except OSError as problem:
         raise RecipeError(f"The recipe {path} cannot be read: {problem.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except UnicodeDecodeError as problem:
         raise RecipeError(f"{path} is not valid TOML: {problem}") from None
-    except msgspec.ValidationError as problem:
-        raise RecipeError(f"{path}: {problem}") from None
-    _check(path, recipe)
+    return parse(text, str(path))
+
+
+def parse(text: str, called: str) -> Recipe:
+    """RecipeError, in which the recipe is called so, if the text is no sound one."""
+    try:
+        recipe = msgspec.convert(tomllib.loads(text), Recipe)
+    except (msgspec.ValidationError, OverflowError) as problem:
+        raise RecipeError(f"{called}: {problem}") from None
+    except (ValueError, RecursionError) as problem:
+        # Numbers of thousands of digits and brackets within brackets are no errors of TOML to the reader.
+        raise RecipeError(f"{called} is not valid TOML: {problem}") from None
+    _check(called, recipe)
     return recipe
+
+
+def parameters(model: ModelPart) -> int:
+    """How many the model has."""
+    width = model.hidden_size
+    attention = 2 * width * width + 2 * width * (width // model.heads * model.kv_heads)
+    layer = attention + 3 * width * model.intermediate_size + 2 * width
+    return model.vocab_size * width + model.layers * layer + width
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a model of that name comes with Outcrop."""
+    return _NAME.fullmatch(name) is not None and _shipped(name).is_file()
+
+
+def _shipped(name: str) -> Path:
+    return Path(str(resources.files("outcrop"))) / "house" / name / f"{name}.gguf"
 
 
 def model_file(name: str) -> Path:
     """The GGUF file of a shipped model, or of any."""
-    shipped = Path(str(resources.files("outcrop"))) / "house" / name / f"{name}.gguf"
+    shipped = _shipped(name)
     return shipped if shipped.exists() else Path(name)
 
 
-def _check(path: Path, recipe: Recipe) -> None:
+def _check(path: str, recipe: Recipe) -> None:
     model, train = recipe.model, recipe.train
+    if _NAME.fullmatch(recipe.name) is None:
+        raise RecipeError(f"{path}: name must be up to 63 letters, digits and ._- that begin with a letter or digit.")
+    if unknown := sorted(set(recipe.shares) - set(FAMILIES)):
+        raise RecipeError(f"{path}: shares names {unknown[0]}, which is no family. There are {', '.join(FAMILIES)}.")
+    if any(share < 0 for share in recipe.shares.values()):
+        raise RecipeError(f"{path}: shares must not be negative.")
+    if wrong := _out_of_range(recipe):
+        raise RecipeError(f"{path}: {wrong}.")
     if model.hidden_size % model.heads or (model.hidden_size // model.heads) % 2:
         raise RecipeError(f"{path}: model.hidden_size must be heads times an even number, for rotary positions.")
     if model.heads % model.kv_heads:
         raise RecipeError(f"{path}: model.heads must be a multiple of model.kv_heads.")
     if model.hidden_size % 32 or model.intermediate_size % 32:
         raise RecipeError(f"{path}: model.hidden_size and intermediate_size must be multiples of 32, for q8_0 export.")
-    if unknown := sorted(set(recipe.shares) - set(FAMILIES)):
-        raise RecipeError(f"{path}: shares names {unknown[0]}, which is no family. There are {', '.join(FAMILIES)}.")
-    if any(share < 0 for share in recipe.shares.values()):
-        raise RecipeError(f"{path}: shares must not be negative.")
     if missing := [name for name in recipe.compared_with if not model_file(name).is_file()]:
         raise RecipeError(f"{path}: compared_with names {missing[0]}, which is neither a shipped model nor a file.")
     names = [recipe.name, *(model_file(name).stem for name in recipe.compared_with)]
@@ -107,3 +145,28 @@ def _check(path: Path, recipe: Recipe) -> None:
         raise RecipeError(f"{path}: model.vocab_size must be at least 300: 256 bytes and the special tokens.")
     if train.tokens < train.tokens_per_step or train.tokens_per_step < train.tokens_per_batch:
         raise RecipeError(f"{path}: tokens >= tokens_per_step >= tokens_per_batch must hold in [train].")
+
+
+def _out_of_range(recipe: Recipe) -> str | None:
+    """What makes no model, or no training, whatever the rest says."""
+    model, train = recipe.model, recipe.train
+    small = [f"model.{name}" for name, size in msgspec.structs.asdict(model).items() if size < 1]
+    small += [f"train.{name}" for name in ("tokens", "tokens_per_step", "tokens_per_batch") if getattr(train, name) < 1]
+    small += [name for name in ("tokenizer_examples", "held_out") if getattr(recipe, name) < 1]
+    if small:
+        return f"{small[0]} must be at least 1"
+    rules = {
+        "train.learning_rate and muon_learning_rate must be more than 0 and at most 1": 0 < train.learning_rate <= 1
+        and 0 < train.muon_learning_rate <= 1,
+        "train.weight_decay must be from 0 to 1": 0 <= train.weight_decay <= 1,
+        "train.warmup must be from 0 to 1": 0 <= train.warmup <= 1,
+        "train.decay must be more than 0 and at most 1": 0 < train.decay <= 1,
+        "train.clip must be a number more than 0": 0 < train.clip < math.inf,
+        f"train.seed must be from 0 to {_LARGEST_SEED}": 0 <= train.seed <= _LARGEST_SEED,
+        "train.threads must not be negative": train.threads >= 0,
+        "train.checkpoint_seconds must not be negative": train.checkpoint_seconds >= 0,
+        "shares must be numbers, and leave a family to be drawn": 0
+        < sum(recipe.shares.get(name, share) for name, (_, share) in FAMILIES.items())
+        < math.inf,
+    }
+    return next((sentence for sentence, holds in rules.items() if not holds), None)

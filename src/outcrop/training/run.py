@@ -30,18 +30,23 @@ def train(recipe_path: Path, out: Path | None = None, *, resume: bool = True) ->
         first = parallel.rank() == 0
         if first:
             _prepare(recipe_path, out, resume)
-            _tokenizer(recipe, out)
+            tokenizer_of(recipe, out)
         parallel.wait()
-        model, progress = _trained(recipe, _tokenizer(recipe, out), out, shown=first)
-        # Only a finished run needs these.
-        from outcrop.training import card, export
+        model, progress = _trained(recipe, tokenizer_of(recipe, out), out, shown=first)
+        return finish(recipe, model, progress, out)
 
-        folder = out / recipe.name
-        export.write(model, _tokenizer(recipe, out), folder, recipe)
-        if first:
-            curve = Metrics(out / pretraining.METRICS, "training").points()
-            (out / "loss.svg").write_text(plot.losses({"training": curve}), "utf-8")
-            card.write(folder, recipe, progress, model.parameters_count())
+
+def finish(recipe: Recipe, model: Decoder, progress: Done, out: Path) -> Path:
+    """The trained model's folder in `out`, with its card; the curve in `out`. All processes must call it."""
+    # Only a finished run needs these.
+    from outcrop.training import card, export
+
+    folder = out / recipe.name
+    export.write(model, tokenizer_of(recipe, out), folder, recipe)
+    if parallel.rank() == 0:
+        curve = Metrics(out / pretraining.METRICS, "training").points()
+        (out / "loss.svg").write_text(plot.losses({"training": curve}), "utf-8")
+        card.write(folder, recipe, progress, model.parameters_count())
     return folder
 
 
@@ -73,20 +78,22 @@ def _prepare(recipe_path: Path, out: Path, resume: bool) -> None:
     kept.write_text(text, "utf-8")
 
 
-def _tokenizer(recipe: Recipe, out: Path) -> Tokenizer:
-    path = out / "tokenizer.json"
+def tokenizer_of(recipe: Recipe, out: Path) -> Tokenizer:
+    """That of the run in `out`, made if it is not there yet."""
+    path, beside = out / "tokenizer.json", out / "tokenizer.json.new"
     if path.exists():
         return Tokenizer.from_file(str(path))
     if recipe.start is not None:
         # Its weights know these tokens and no others.
-        shutil.copy(model_file(recipe.start).with_name("tokenizer.json"), path)
-        return Tokenizer.from_file(str(path))
-    random, template = Random(f"tokenizer/{recipe.train.seed}"), Template()
-    examples = (training_example(random) for _ in range(recipe.tokenizer_examples))
-    texts = (template.render(example.messages, example.tools) for example in examples)
-    tokenizer = train_tokenizer(texts, recipe.model.vocab_size)
-    tokenizer.save(str(path))
-    return tokenizer
+        shutil.copy(model_file(recipe.start).with_name("tokenizer.json"), beside)
+    else:
+        random, template = Random(f"tokenizer/{recipe.train.seed}"), Template()
+        examples = (training_example(random) for _ in range(recipe.tokenizer_examples))
+        texts = (template.render(example.messages, example.tools) for example in examples)
+        train_tokenizer(texts, recipe.model.vocab_size).save(str(beside))
+    # A run that is killed here must not leave half of one.
+    beside.replace(path)
+    return Tokenizer.from_file(str(path))
 
 
 def _progress(shown: bool) -> Progress:
