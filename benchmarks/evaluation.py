@@ -31,8 +31,8 @@ from outcrop.evaluation.item import Item, Options
 from outcrop.evaluation.models import opened, started
 from outcrop.evaluation.run import EACH_PLACE, IN_FLIGHT, Asked, Plan, evaluate
 from outcrop.evaluation.suites import SUITES
-from outcrop.models.specs import house_path, house_spec
-from outcrop.settings import ModelSpec, Settings
+from outcrop.models.specs import house_spec
+from outcrop.settings import HOUSE_MODEL, ModelSpec, Settings
 
 SUITE = SUITES["gsm8k"]
 # So that a run is of seconds; the share does not hang on it.
@@ -60,7 +60,9 @@ def items(count: int, folder: Path) -> list[Item]:
 
 def spec(engine: str, folder: Path) -> ModelSpec:
     if engine == "house":
-        return house_spec(house_path())
+        house = house_spec(HOUSE_MODEL)
+        assert house is not None, "its file is shipped"
+        return house
     script = folder / "script.json"
     script.write_text(
         json.dumps({"rules": [{"text": "We add. The answer is 18.", "first_delay_ms": 40, "delta_delay_ms": 5}]})

@@ -121,7 +121,9 @@ def test_what_a_model_can_answer(outline: Outline, can: bool) -> None:
 def test_the_parameters_are_counted_in_the_file_of_weights() -> None:
     # The number that the house model's own card gives.
     assert inspect(house_path()).parameters == 4_656_384
-    able = Engines((house_spec(house_path()),), EngineSettings(), home=Path("unused")).capabilities(HOUSE_MODEL)
+    spec = house_spec(HOUSE_MODEL)
+    assert spec is not None
+    able = Engines((spec,), EngineSettings(), home=Path("unused")).capabilities(HOUSE_MODEL)
     assert able.parameters == 4_656_384
 
 
