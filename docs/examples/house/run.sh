@@ -13,7 +13,7 @@ export OUTCROP_HOME=$work/home OUTCROP_SETTINGS=$here/settings.toml OMP_NUM_THRE
 mkdir -p $work
 
 outcrop evaluate right-answers $work/reference.json
-python -m outcrop.training.generators lists --count 2000 > $work/training.jsonl
+python -m outcrop.training.generators lists --count 4000 > $work/training.jsonl
 
 customized=()
 for base in "$nano_v1" "$small_v1"; do
