@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from outcrop.errors import ValidationException
-from outcrop.training.recipe import Recipe, RecipeError, is_shipped, parameters, parse
+from outcrop.training.recipe import Recipe, RecipeError, is_shipped, model_file, parameters, parse
 
 # Weights, gradients, two moments; what a layer and the logits keep of each position until gradients are there.
 _STATE_BYTES, _LAYER_VALUES, _FLOAT_BYTES = 16, 12, 4
@@ -34,14 +36,38 @@ def checked(text: str, largest: int) -> Recipe:
             raise ValidationException(f"recipe: {name} is {value}; it must be from {least} to {most} on this server.")
     if len(recipe.description) > DESCRIPTION_CHARACTERS:
         raise ValidationException(f"recipe: description has more than {DESCRIPTION_CHARACTERS} characters.")
-    if recipe.start is not None and not is_shipped(recipe.start):
-        raise ValidationException("recipe: start must be the name of a model that comes with Outcrop.")
+    if recipe.start is not None:
+        _check_start(recipe, recipe.start)
     if len(recipe.compared_with) > _MOST_COMPARED or not all(map(is_shipped, recipe.compared_with)):
         raise ValidationException(
             f"recipe: compared_with must be names of at most {_MOST_COMPARED} models that come with Outcrop."
         )
+    if len({recipe.name, *recipe.compared_with}) <= len(recipe.compared_with):
+        raise ValidationException("recipe: compared_with names a model twice, or one that is called like this one.")
     _check_size(recipe, largest)
     return recipe
+
+
+def _check_start(recipe: Recipe, start: str) -> None:
+    if not is_shipped(start):
+        raise ValidationException("recipe: start must be the name of a model that comes with Outcrop.")
+    config, model = json.loads(model_file(start).with_name("config.json").read_text("utf-8")), recipe.model
+    same = {
+        "vocab_size": ("vocab_size", model.vocab_size),
+        "hidden_size": ("hidden_size", model.hidden_size),
+        "intermediate_size": ("intermediate_size", model.intermediate_size),
+        "heads": ("num_attention_heads", model.heads),
+        "kv_heads": ("num_key_value_heads", model.kv_heads),
+    }
+    for name, (key, size) in same.items():
+        if config[key] != size:
+            raise ValidationException(
+                f"recipe: {start} has model.{name} {config[key]}, and a model grown from it must have the same."
+            )
+    if model.layers < config["num_hidden_layers"]:
+        raise ValidationException(
+            f"recipe: {start} has {config['num_hidden_layers']} layers, and growing takes none away."
+        )
 
 
 def _check_size(recipe: Recipe, largest: int) -> None:

@@ -96,9 +96,11 @@ def main(arguments: list[str]) -> int:
 
     tell = JsonLines().tell
     try:
-        result = make(msgspec.json.decode(Path(arguments[0]).read_bytes(), type=Spec), tell)
+        spec = msgspec.json.decode(Path(arguments[0]).read_bytes(), type=Spec)
+        result = make(spec, tell)
     except (RecipeError, WeightsError, TrainingError, SandboxError) as problem:
-        tell({"type": "failed", "reason": str(problem)})
+        # Whose recipe it is wants no paths of this machine.
+        tell({"type": "failed", "reason": str(problem).replace(f"{spec.out}/", "")})
         return FAILED
     except OSError as problem:
         tell({"type": "failed", "reason": f"{problem.filename or 'A file'}: {problem.strerror or problem}."})

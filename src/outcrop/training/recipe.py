@@ -81,11 +81,13 @@ def load(path: Path) -> Recipe:
         raise RecipeError(f"The recipe {path} cannot be read: {problem.strerror}.") from None
     except UnicodeDecodeError as problem:
         raise RecipeError(f"{path} is not valid TOML: {problem}") from None
-    return parse(text, str(path))
+    recipe = parse(text, str(path))
+    _check_files(path, recipe)
+    return recipe
 
 
 def parse(text: str, called: str) -> Recipe:
-    """RecipeError, in which the recipe is called so, if the text is no sound one."""
+    """RecipeError, in which the recipe is called so, if the text is no sound one. Files that it names are not looked for."""
     try:
         recipe = msgspec.convert(tomllib.loads(text), Recipe)
     except (msgspec.ValidationError, OverflowError) as problem:
@@ -136,15 +138,18 @@ def _check(path: str, recipe: Recipe) -> None:
         raise RecipeError(f"{path}: model.heads must be a multiple of model.kv_heads.")
     if model.hidden_size % 32 or model.intermediate_size % 32:
         raise RecipeError(f"{path}: model.hidden_size and intermediate_size must be multiples of 32, for q8_0 export.")
+    if model.vocab_size < 300:
+        raise RecipeError(f"{path}: model.vocab_size must be at least 300: 256 bytes and the special tokens.")
+    if train.tokens < train.tokens_per_step or train.tokens_per_step < train.tokens_per_batch:
+        raise RecipeError(f"{path}: tokens >= tokens_per_step >= tokens_per_batch must hold in [train].")
+
+
+def _check_files(path: Path, recipe: Recipe) -> None:
     if missing := [name for name in recipe.compared_with if not model_file(name).is_file()]:
         raise RecipeError(f"{path}: compared_with names {missing[0]}, which is neither a shipped model nor a file.")
     names = [recipe.name, *(model_file(name).stem for name in recipe.compared_with)]
     if len(set(names)) < len(names):
         raise RecipeError(f"{path}: compared_with names two models of one name, or this one.")
-    if model.vocab_size < 300:
-        raise RecipeError(f"{path}: model.vocab_size must be at least 300: 256 bytes and the special tokens.")
-    if train.tokens < train.tokens_per_step or train.tokens_per_step < train.tokens_per_batch:
-        raise RecipeError(f"{path}: tokens >= tokens_per_step >= tokens_per_batch must hold in [train].")
 
 
 def _out_of_range(recipe: Recipe) -> str | None:

@@ -90,7 +90,13 @@ def tokenizer_of(recipe: Recipe, out: Path) -> Tokenizer:
         random, template = Random(f"tokenizer/{recipe.train.seed}"), Template()
         examples = (training_example(random) for _ in range(recipe.tokenizer_examples))
         texts = (template.render(example.messages, example.tools) for example in examples)
-        train_tokenizer(texts, recipe.model.vocab_size).save(str(beside))
+        tokenizer, wanted = train_tokenizer(texts, recipe.model.vocab_size), recipe.model.vocab_size
+        if wanted > 2 * tokenizer.get_vocab_size():
+            raise RecipeError(
+                f"{recipe.tokenizer_examples} tokenizer_examples have {tokenizer.get_vocab_size()} tokens, and "
+                f"model.vocab_size is {wanted}: give more of them, or a smaller vocabulary."
+            )
+        tokenizer.save(str(beside))
     # A run that is killed here must not leave half of one.
     beside.replace(path)
     return Tokenizer.from_file(str(path))
