@@ -56,7 +56,7 @@ def test_refused_at_once(asking: Asking, changes: dict[str, Any], words: str) ->
 def test_too_much_memory_is_refused(asking: Asking) -> None:
     large = RECIPE
     for old, new in {
-        "layers = 2": "layers = 40",
+        "layers = 2": "layers = 30",
         "tokens_per_batch = 512": "tokens_per_batch = 65536",
         "tokens_per_step = 1024": "tokens_per_step = 65536",
         "tokens = 6000": "tokens = 70000",
