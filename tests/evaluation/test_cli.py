@@ -159,6 +159,7 @@ def test_suites_and_their_data(home: Path) -> None:
         "humaneval",
         "mbpp",
         "ifeval",
+        "house",
     }
     assert lines["gsm8k"].endswith("fetched when it is asked")
     assert str(home / "benchmarks" / "gpqa-diamond") in lines["gpqa-diamond"]
