@@ -81,8 +81,8 @@ def get_pretraining_job(ctx: Context, request: Mapping[str, Any]) -> dict[str, A
         response["phase"] = job.state["phase"]
     if job.done is not None:
         response["progress"] = {
-            "tokens": job.done,
-            "totalTokens": job.total,
+            "tokens": int(job.done),
+            "totalTokens": None if job.total is None else int(job.total),
             "loss": job.metrics.get("loss"),
             "tokensPerSecond": job.metrics.get("tokens_per_second"),
         }
