@@ -18,13 +18,17 @@ def heads(count: int, length: int, dtype: torch.dtype) -> Tensor:
     return torch.randn(3, length, count, 16, dtype=dtype).transpose(1, 2).requires_grad_()
 
 
+def pytorch_s(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+
+
 @pytest.mark.parametrize("kv_heads", [4, 2, 1])
 @pytest.mark.parametrize("length", [1, 2, 33])
 def test_it_is_pytorch_s_with_its_gradients(kv_heads: int, length: int) -> None:
     torch.manual_seed(2)
-    given = [heads(count, length, torch.float32) for count in (4, kv_heads, kv_heads)]
-    wanted = F.scaled_dot_product_attention(*given, is_causal=True, enable_gqa=True)
-    found = attend_whole(*given)
+    given = q, k, v = tuple(heads(count, length, torch.float32) for count in (4, kv_heads, kv_heads))
+    wanted = pytorch_s(q, k, v)
+    found = attend_whole(q, k, v)
     assert torch.allclose(found, wanted, atol=1e-5)
     weights = torch.randn_like(wanted)
     for ours, theirs in zip(
@@ -54,11 +58,11 @@ def test_it_is_for_short_rows_in_bfloat16(
         return attend_whole(q, k, v)
 
     monkeypatch.setattr(model, "attend_whole", noted)
-    given = [heads(count, length, dtype) for count in (4, 2, 2)]
+    q, k, v = (heads(count, length, dtype) for count in (4, 2, 2))
     mask = torch.ones(3, 1, length, length, dtype=torch.bool).tril() if masked else None
-    found = attend(*given, mask)
+    found = attend(q, k, v, mask)
     assert bool(taken) is whole
-    wanted = F.scaled_dot_product_attention(*(t.float() for t in given), is_causal=True, enable_gqa=True)
+    wanted = pytorch_s(q.float(), k.float(), v.float())
     assert torch.allclose(found.float(), wanted, atol=3e-2 if dtype == torch.bfloat16 else 1e-5)
 
 

@@ -91,7 +91,7 @@ def test_torchrun_understands_what_is_printed(tmp_path: Path) -> None:
 
     said = shlex.split(printed(spec(tmp_path), "--profile", "cpu", *TWO))
     assert said[:4] == ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1", sys.executable, "-m", "torch.distributed.run"]
-    parsed = parse_args(said[4:])
+    parsed = parse_args(said[4:])  # type: ignore[no-untyped-call]  # torch leaves it untyped
     assert (parsed.nnodes, parsed.nproc_per_node, parsed.max_restarts) == ("2", "1", 3)
     assert (parsed.rdzv_backend, parsed.rdzv_endpoint, parsed.rdzv_conf) == ("c10d", "10.0.0.7:29500", "is_host=1")
     assert (parsed.training_script, parsed.module) == ("outcrop.training.customizing", True)

@@ -29,7 +29,7 @@ class OnDevice(torch.Tensor):
     """`held` is the CPU's tensor that stands for the device's memory."""
 
     held: torch.Tensor
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]  # as torch's own subclasses do
 
     @staticmethod
     def __new__(cls, held: torch.Tensor) -> OnDevice:
@@ -41,7 +41,9 @@ class OnDevice(torch.Tensor):
         return made
 
     @classmethod
-    def __torch_dispatch__(cls, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]  # torch's stub leaves the operation out
+        cls, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         return compute(operation, args, kwargs or {})
 
     def tolist(self) -> Any:
@@ -56,7 +58,7 @@ class OnDevice(torch.Tensor):
 
 
 # Dynamo compiles the trainer's code, not the device's.
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch leaves it untyped
 def compute(operation: Any, args: Any, kwargs: Any) -> Any:
     given = [leaf for leaf in tree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
     mine = [tensor for tensor in given if isinstance(tensor, OnDevice)]
@@ -113,14 +115,14 @@ class Backend(_DummyBackendModule):
 def lowered(name: str) -> Any:
     """The operation with its float32 tensors in autocast's type."""
     operation = getattr(torch.ops.aten, name)
-    below = DispatchKeySet(DispatchKey.AutocastPrivateUse1)
+    below = DispatchKeySet(DispatchKey.AutocastPrivateUse1)  # type: ignore[attr-defined]  # torch's stub lacks it
 
     def cast(leaf: Any) -> Any:
         if isinstance(leaf, torch.Tensor) and leaf.dtype == torch.float32:
             return leaf.to(torch.get_autocast_dtype(NAME))
         return leaf
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch leaves it untyped
     def call(*args: Any, **kwargs: Any) -> Any:
         with _ExcludeDispatchKeyGuard(below):
             return operation(*tree.tree_map(cast, args), **tree.tree_map(cast, kwargs))
@@ -131,10 +133,12 @@ def lowered(name: str) -> Any:
 def register() -> list[torch.library.Library]:
     """The kernels last as long as what is returned."""
     _setup_privateuseone_for_python_backend(rename=NAME, backend_module=Backend())
-    everything, autocast = torch.library.Library("_", "IMPL"), torch.library.Library("aten", "IMPL")
+    # torch.library is untyped.
+    library: Any = torch.library
+    everything, autocast = library.Library("_", "IMPL"), library.Library("aten", "IMPL")
     everything.fallback(lambda operation, *args, **kwargs: compute(operation, args, kwargs), "PrivateUse1")
     # All else passes through.
-    everything.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
+    everything.fallback(library.fallthrough_kernel, "AutocastPrivateUse1")
     for name in LOWERED:
         autocast.impl(name, lowered(name), "AutocastPrivateUse1")
     return [everything, autocast]
