@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from outcrop.cli.train import train
-from outcrop.training.customizing.spec import load
+from outcrop.training.customizing.spec import FAILED, load
 from outcrop.training.launch import Machines, of_spec
 from tests.training.conftest import RECIPE
 
@@ -139,6 +139,15 @@ def test_mistakes_are_told(recipe: Path, options: tuple[str, ...], reason: str) 
 
 def test_options_of_recipes_are_not_for_specs(tmp_path: Path) -> None:
     assert "are for recipes" in refused(spec(tmp_path), "--out", "elsewhere")
+
+
+def test_a_spec_is_trained_in_this_process(tmp_path: Path) -> None:
+    """Here it fails, in a sentence and with the trainer's exit status: its base is not there."""
+    pytest.importorskip("torch")
+    file = spec(tmp_path, {**COMPILED, "base": str(tmp_path / "nothing"), "out": str(tmp_path / "out")})
+    result = CliRunner().invoke(train, [str(file)])
+    assert result.exit_code == FAILED
+    assert json.loads(result.output.splitlines()[-1])["type"] == "failed"
 
 
 def test_without_print_torchrun_takes_the_command_s_place(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 pytest.importorskip("tokenizers")
 pytest.importorskip("gguf")
 
+from outcrop.training import loop
 from outcrop.training.customizing.run import customize
 from outcrop.training.customizing.spec import load
 from tests.live import free_port
@@ -29,6 +30,16 @@ def machine(spec: Path, rank: int, port: int) -> subprocess.Popen[bytes]:
     command += ["--node-rank", str(rank), "--rendezvous", f"127.0.0.1:{port}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+
+
+def test_processes_of_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "usable_cores", lambda: 16)
+    monkeypatch.setattr(os, "getloadavg", lambda: (1.2, 0.0, 0.0))
+    found = []
+    for processes in ("1", "4", "64"):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+        found.append(loop.free_cores())
+    assert found == [15, 3, 1]
 
 
 def test_training_goes_on_when_a_machine_was_lost_and_is_back(tmp_path: Path, tiny_base: Path) -> None:
