@@ -15,6 +15,22 @@ from outcrop.wire.routes import Router
 from tests.pretraining.asking import JOBS, RECIPE, Asking
 
 
+# Of the shipped model's widths.
+SHALLOW = """
+name = "shallow"
+description = ""
+start = "house-nano-v1"
+[model]
+hidden_size = 256
+intermediate_size = 640
+heads = 8
+kv_heads = 4
+layers = 5
+[train]
+tokens = 8192
+"""
+
+
 def changed(old: str, new: str) -> dict[str, str]:
     assert old in RECIPE
     return {"recipe": RECIPE.replace(old, new)}
@@ -36,6 +52,7 @@ def changed(old: str, new: str) -> dict[str, str]:
         (changed("[model]", 'start = "/etc/passwd"\n[model]'), "start must be the name of a model that comes with"),
         (changed("[model]", 'start = "../house/house-nano-v1"\n[model]'), "start must be the name"),
         (changed("[model]", 'start = "house-nano-v1"\n[model]'), "house-nano-v1 has model.vocab_size 2048"),
+        ({"recipe": SHALLOW}, "house-nano-v1 has 6 layers, and growing takes none away"),
         # The same whether there is such a file or not.
         (changed("[model]", 'compared_with = ["/etc/nothing"]\n[model]'), "compared_with must be names of at most 3"),
         (changed("[model]", 'compared_with = ["/etc/passwd"]\n[model]'), "compared_with must be names of at most 3"),
