@@ -14,7 +14,6 @@ from outcrop.wire.model import load_services
 from outcrop.wire.routes import Router
 from tests.pretraining.asking import JOBS, RECIPE, Asking
 
-
 # Of the shipped model's widths.
 SHALLOW = """
 name = "shallow"
