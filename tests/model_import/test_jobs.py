@@ -108,7 +108,8 @@ def test_pages(imports: Imports) -> None:
         imports.ended(imports.create(uri, jobName=f"paged-{i}", importedModelName=f"paged-{i}"))["importedModelArn"]
         for i in range(3)
     }
-    found, token = [], {}
+    found: list[str] = []
+    token: dict[str, str] = {}
     while True:
         page = imports.bedrock.list_imported_models(nameContains="paged-", maxResults=2, sortOrder="Ascending", **token)
         found += [one["modelArn"] for one in page["modelSummaries"]]
@@ -156,12 +157,9 @@ def test_another_account_sees_nothing_of_it(imports: Imports) -> None:
     assert other.bedrock.list_imported_models()["modelSummaries"] == []
     assert other.bedrock.list_model_import_jobs()["modelImportJobSummaries"] == []
     refusals = set()
-    for call in (
-        lambda: other.bedrock.get_imported_model(modelIdentifier="private"),
-        lambda: other.bedrock.get_imported_model(modelIdentifier="nobodys"),
-    ):
+    for name in ("private", "nobodys"):
         with pytest.raises(ClientError) as refused:
-            call()
+            other.bedrock.get_imported_model(modelIdentifier=name)
         refusals.add(str(refused.value).replace("private", "X").replace("nobodys", "X"))
     assert len(refusals) == 1
     # Nobody's model and somebody else's are refused alike.
