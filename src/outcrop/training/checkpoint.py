@@ -101,6 +101,7 @@ def _best(out: Path, step: int) -> Path:
 
 
 def _state(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Any]:
+    parallel.reshard(model)
     return {
         "model": get_model_state_dict(model, options=_TRAINED),
         "optimizers": get_optimizer_state_dict(model, list(optimizers), options=_TRAINED),

@@ -62,6 +62,16 @@ def shard(model: Decoder) -> None:
         fully_shard(model, mesh=mesh)
 
 
+def reshard(model: nn.Module) -> None:
+    """After forward without backward: what is outside the layers stays whole until a backward that does not come."""
+    if together():
+        from torch.distributed.fsdp import FSDPModule
+
+        for module in model.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()
+
+
 def mine(pieces: Sequence[Batch]) -> list[Batch]:
     """This process's share. All get equally many, because each computes only while the others do."""
     dealt = [*pieces, *(pieces[-1].blank() for _ in range(-len(pieces) % size()))]

@@ -83,6 +83,8 @@ def _trained(
     packed = where.type != "cpu" if spec.packed is None else spec.packed
     width = context if packed else None
     plan = plans.plan(spec, base, model, rows, width=width, bf16=bf16, tell=tell, replies=replies)
+    # What was measured first left weights whole, which the optimizers would take for the model's.
+    parallel.reshard(model)
     steps = plan.source.steps_in_epoch * hyper.epochs
     metrics, judged = Metrics(out / TRAINING_METRICS, "training"), Metrics(out / VALIDATION_METRICS, "validation")
     job = loop.Job(

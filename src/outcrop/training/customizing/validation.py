@@ -25,6 +25,7 @@ def mean_loss(model: Decoder, batches: list[Batch], *, bf16: bool, objective: Ob
         for batch in parallel.mine(batches):
             loss, count = objective(model, batch.to(where))
             sums += torch.stack((loss.float(), count.float()))
+    parallel.reshard(model)
     total, counted = parallel.summed(sums).tolist()
     if counted == 0:
         raise TrainingError("The validation data holds nothing that counts.")
