@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -33,11 +33,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     address = f"http://127.0.0.1:{port}"
     for _ in range(600):
-        try:
+        with suppress(OSError):
             if get(f"{address}/health")[0] == 200:
                 break
-        except OSError:
-            time.sleep(0.05)
+        time.sleep(0.05)
     yield address
     process.terminate()
     process.wait()

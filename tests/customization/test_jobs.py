@@ -37,6 +37,7 @@ def test_from_data_to_a_model_that_answers(customizing: Customizing) -> None:
     assert job["hyperParameters"] == {
         "epochCount": "2", "batchSize": "8", "learningRate": "0.001", "learningRateWarmupSteps": "0",
         "outcrop.method": "lora", "outcrop.rank": "16", "outcrop.alpha": "32", "outcrop.seed": "1",
+        "outcrop.objective": "answers",
     }  # fmt: skip
     assert job["trainingMetrics"] == {"trainingLoss": 1.0}
     assert job["validationMetrics"] == [{"validationLoss": 1.25}]

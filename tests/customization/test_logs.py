@@ -45,7 +45,7 @@ STREAM = {
 
 def made(*entries: Any, **filters: Any) -> list[dict[str, Any]]:
     body = gzip.compress("\n".join(json.dumps(entry) for entry in entries).encode())
-    config = {"requestMetadataFilters": filters} if filters else {}
+    config = {"usePromptResponse": True, **({"requestMetadataFilters": filters} if filters else {})}
     return [json.loads(line) for line in records(body, "s3://b/x.json.gz", config)]
 
 
@@ -102,6 +102,11 @@ def test_one_filter_of_sixteen_at_most() -> None:
     for too_much in ({"equals": {}, "notEquals": {}}, {"andAll": [{"equals": {}}] * 17}):
         with pytest.raises(ValidationException):
             check({**config, "requestMetadataFilters": too_much})
+
+
+def test_prompts_alone_are_for_a_teacher() -> None:
+    lines = list(records(json.dumps(CONVERSE).encode(), "s3://b/x.json", {"usePromptResponse": False}))
+    assert [message["role"] for message in json.loads(lines[0])["messages"]] == ["user"]
 
 
 def test_what_is_no_log_is_refused() -> None:

@@ -101,10 +101,12 @@ def test_a_killed_server_takes_its_processes_along_and_another_goes_on(tmp_path:
     job = make(database, "count", {"to": 10, "pause": 0.1})
     code = SERVER if isinstance(where, str) else SERVER.replace("sys.argv[1]", "Path(sys.argv[1])")
     with subprocess.Popen([sys.executable, "-c", code, str(where), str(tmp_path)], start_new_session=True) as server:
-        until(lambda: (look(database, job).done or 0) >= 3, "it never got to step 3")
-        assert any(WORKER in line for line in commands_of(tmp_path))
-        os.kill(server.pid, signal.SIGKILL)
-    until(lambda: not any(WORKER in line for line in commands_of(tmp_path)), "its process outlived it")
+        try:
+            until(lambda: (look(database, job).done or 0) >= 3, "it never got to step 3")
+            (worker,) = workers_of(server.pid)
+        finally:
+            os.kill(server.pid, signal.SIGKILL)
+    until(lambda: WORKER not in command_of(worker), "its process outlived it")
     killed = look(database, job)
     with sample.serving(database, tmp_path, sample.kind(sample.count)):
         done = ended(database, job)
@@ -114,13 +116,15 @@ def test_a_killed_server_takes_its_processes_along_and_another_goes_on(tmp_path:
     database.close()
 
 
-def commands_of(folder: Path) -> list[bytes]:
-    """Command lines of all processes that print into this folder."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and str(folder) in os.readlink(entry / "fd" / "1"):
-                found.append((entry / "cmdline").read_bytes())
-        except OSError:
-            continue
-    return found
+def workers_of(server: int) -> list[int]:
+    """Processes of jobs that a server has started."""
+    tasks = Path(f"/proc/{server}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split() if WORKER in command_of(int(child))]
+
+
+def command_of(process: int) -> bytes:
+    """Empty once it is gone."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -41,7 +41,7 @@ async def serve():
     await asyncio.sleep(600)
 asyncio.run(serve())
 """
-RECORDS, KILLS = 30, 6
+RECORDS, KILLS = 60, 6
 
 
 def create(inside: Inside, uri: str, name: str) -> str:

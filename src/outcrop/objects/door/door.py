@@ -69,7 +69,7 @@ class ObjectsDoor:
         return is_for_s3(scope["headers"], scope["query_string"])
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, request_id: str, told: Told) -> None:
-        incoming = _Incoming(receive)
+        incoming = _Incoming(receive, scope["http_version"])
         watch: DisconnectWatch | None = None
         request = request_of(scope, b"")
         try:
@@ -178,6 +178,9 @@ class ObjectsDoor:
         told.record()
         try:
             await incoming.drop(request)
+            if incoming.breaks_off:
+                # Else a client would take the connection for one that it can go on with.
+                headers = {**headers, "connection": "close"}
             answer = Answer(told.status, headers, body)
             await send_reply(_reply(answer, request, request_id), send)
         except (ClientGone, ConnectionError):
@@ -187,9 +190,10 @@ class ObjectsDoor:
 class _Incoming:
     """The body's messages, and whether the last one has come."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, version: str) -> None:
         self._receive = receive
         self._ended = False
+        self._one_at_a_time = version.startswith("1")
 
     async def __call__(self) -> dict[str, object]:
         if self._ended:
@@ -197,6 +201,11 @@ class _Incoming:
         message = await self._receive()
         self._ended = not message.get("more_body", False)
         return dict(message)
+
+    @property
+    def breaks_off(self) -> bool:
+        """Whether the connection ends with the answer, because the body before the next request was not read."""
+        return self._one_at_a_time and not self._ended
 
     async def drop(self, request: HttpRequest) -> None:
         """Read what is still to come, unless the client waits to be asked for it, or it is too much."""
