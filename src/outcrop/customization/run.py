@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,12 @@ from outcrop.customization.data import Data
 from outcrop.customization.graders import Graders
 from outcrop.customization.hyperparameters import METHOD, ODDS, SEED, trainers
 from outcrop.customization.output import deliver_output
-from outcrop.customization.submitted import arn_of, moved
+from outcrop.customization.submitted import moved
 from outcrop.encryption import working
 from outcrop.errors import AccessDeniedException, ValidationException
 from outcrop.jobs import Job, Outcome, completed, failed, stopped
 from outcrop.models import custom
 from outcrop.objects.errors import ObjectsError
-from outcrop.store.database import Transaction
-from outcrop.tags import tags
 from outcrop.training.customizing.spec import Spec
 
 TOLD_EVERY, JUDGED_TOKENS = 100, 8
@@ -289,45 +286,3 @@ async def _after(
 
 def _metrics(result: Mapping[str, Any]) -> dict[str, Any]:
     return {name: result.get(name) for name in ("training_loss", "validation_losses", "steps", "tokens", "seconds")}
-
-
-def delivering(clock: Callable[[], datetime]) -> Callable[[Transaction, Job], None]:
-    """What is called in the transaction that completes a job: the custom model is there if and only if it completed."""
-
-    def deliver(transaction: Transaction, job: Job) -> None:
-        given, result, now = job.input["request"], job.result, clock()
-        model = custom.CustomModel(
-            id=job.id,
-            account=job.account,
-            region=job.region,
-            kind="custom",
-            name=given["customModelName"],
-            arn=result["model_arn"],
-            base_arn=job.input["base"]["arn"],
-            foundation=job.input["base"]["foundation"],
-            customization_type=given.get("customizationType", "FINE_TUNING"),
-            status="Active",
-            failure=None,
-            serving=result["serving"],
-            file=result["file"],
-            details={
-                "jobName": given["jobName"],
-                "jobArn": arn_of(job),
-                "hyperParameters": job.input["hyperparameters"],
-                "key": job.input.get("key"),
-                "training_loss": result["training_loss"],
-                "validation_losses": result["validation_losses"],
-                **{name: given[name] for name in _TOLD if name in given},
-            },
-            client_token=None,
-            request_hash=None,
-            created_at=now,
-            updated_at=now,
-        )
-        custom.add(transaction, model)
-        tags.add(transaction, model.arn, given.get("customModelTags", []))
-
-    return deliver
-
-
-_TOLD = ("trainingDataConfig", "validationDataConfig", "outputDataConfig", "customizationConfig")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from outcrop.batch.service import Service
 from outcrop.context import Parts
-from outcrop.customization import copying, creating, deploying, folders, run
+from outcrop.customization import completed, copying, creating, deploying, folders
 from outcrop.customization.copying import COPY, CopyRun
 from outcrop.customization.creating import CREATING, CreatingRun
 from outcrop.customization.deploying import DEPLOYING, DeployingRun
@@ -23,7 +23,7 @@ def service(parts: Parts) -> Service:
     folders.sweep(parts.engines.home, parts.database)
     training, clock = parts.settings.customization.at_once, parts.clock
     kinds = (
-        Kind(JOB, "a task of the server: a trainer", at_once=training, deliver=run.delivering(clock)),
+        Kind(JOB, "a task of the server: a trainer", at_once=training, deliver=completed.delivering(clock)),
         Kind(DEPLOYING, "a task of the server", at_once=SMALL_AT_ONCE, deliver=deploying.delivering(clock)),
         Kind(CREATING, "a task of the server", at_once=SMALL_AT_ONCE, deliver=creating.delivering(clock)),
         Kind(COPY, "a task of the server", at_once=SMALL_AT_ONCE, deliver=copying.delivering(clock)),
