@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -144,6 +145,8 @@ def test_another_account_and_users_without_leave(asking: Asking) -> None:
     assert (refused.status, refused.kind) == (403, "AccessDeniedException")
     assert "outcrop:CreatePretrainingJob on resource: arn:aws:bedrock:us-east-1:" in refused.message
     allow(server, "ann", ["outcrop:GetPretrainingJob", "outcrop:StopPretrainingJob"], arn)
+    # A policy that changes holds within a second.
+    assert until(lambda: ann.ask("GET", f"{JOBS}/ours").status == 200)
     assert ann.get("ours")["jobArn"] == arn
     assert ann.ask("POST", JOBS, ann.request()).status == 403
     assert ann.ask("GET", f"{JOBS}/first-of-others").status == 403
@@ -171,10 +174,14 @@ def key_of(made: dict[str, Any]) -> Credentials:
     return Credentials(made["AccessKeyId"], made["SecretAccessKey"])
 
 
-def until_gone(*paths: Path) -> bool:
+def until(holds: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + 20
-    while any(path.exists() for path in paths):
+    while not holds():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.1)
     return True
+
+
+def until_gone(*paths: Path) -> bool:
+    return until(lambda: not any(path.exists() for path in paths))
